@@ -263,6 +263,7 @@ async def remove_ended_live(keep_s: float, database: Database) -> int:
             await database.raw["sequences"].delete_many({"_id": {"$in": [row["sequence_document"] for row in rows]}})
             await drop_vectors({"job": {"$in": jobs}}, database)
             gone = await database.jobs.delete_many({"_id": {"$in": jobs}})
+            await drop_vectors({"job": {"$in": jobs}}, database)  # what a search embedded in between
             removed += gone.deleted_count
     await _remove_empty_runs(database)
     return removed

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,6 +16,8 @@ _JOB_FIELDS = dict.fromkeys(
     "turns.index turns.prompt turns.draws.reply".split(),
     1,
 )
+_KEPT: Row = {"status": {"$ne": RunStatus.REMOVING}, "transcripts_dropped_at": None}
+"""Runs whose texts are to be found."""
 
 
 @dataclass(kw_only=True)
@@ -68,6 +70,21 @@ async def read_indexable(jobs: Sequence[str], database: Database) -> list[Indexa
     cursor = database.raw["sequences"].find(wanted, {"sequence.documents.text": 1})
     documents = {row["_id"]: [each["text"] for each in row["sequence"]["documents"]] async for row in cursor}
     return [IndexableJob(row=row, documents=tuple(documents.get(row["sequence_document"], ()))) for row in rows]
+
+
+async def gone_meanwhile(run: str, jobs: Sequence[str], database: Database) -> list[str]:
+    """Those of a run's jobs whose texts are not to be found any more: they are removed, or going, or were dropped."""
+    if await database.runs.find_one({"_id": run} | _KEPT, {"_id": 1}) is None:
+        return list(jobs)
+    there = {row["_id"] async for row in database.jobs.find({"_id": {"$in": list(jobs)}}, {"_id": 1})}
+    return [job for job in jobs if job not in there]
+
+
+async def forget_gone_runs(runs: Collection[str], database: Database) -> None:
+    """Of these runs, takes away how far they are indexed where there is nothing to index any more."""
+    kept = {row["_id"] async for row in database.runs.find({"_id": {"$in": list(runs)}} | _KEPT, {"_id": 1})}
+    if gone := [run for run in runs if run not in kept]:
+        await database.raw["indexed_runs"].delete_many({"run": {"$in": gone}})
 
 
 async def _indexed(run: str, model: str, database: Database) -> set[str]:

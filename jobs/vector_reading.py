@@ -54,6 +54,7 @@ class HitPlace:
     model: str
     """The contestant that was asked, or whose reply was judged."""
     sequence: str | None
+    """None for a live request."""
     repeat: int | None
 
 
@@ -68,6 +69,12 @@ async def vectors_state(model: str, database: Database) -> tuple[int, str | None
 async def any_vectors(database: Database) -> bool:
     """Whether there are vectors of any model."""
     return await database.raw["vectors"].find_one({}, {"_id": 1}) is not None
+
+
+async def asked_models(model: str, database: Database) -> list[str]:
+    """The contestants and judges of evaluations whose texts have vectors of that model."""
+    names = await database.raw["vectors"].distinct("refs.model", {"model": model, "refs.user": None})
+    return [str(name) for name in names]
 
 
 async def vectors_by_id(model: str, batch: int, database: Database) -> AsyncIterator[list[tuple[str, bytes]]]:

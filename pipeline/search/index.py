@@ -9,9 +9,9 @@ import numpy as np
 from nightjar.config.errors import ModelError
 from nightjar.jobs.mongo import Database
 from nightjar.jobs.text_embedder import TextEmbedder
-from nightjar.jobs.unindexed import Unindexed, read_indexable
+from nightjar.jobs.unindexed import Unindexed, forget_gone_runs, gone_meanwhile, read_indexable
 from nightjar.jobs.vector_reading import known_vectors
-from nightjar.jobs.vectors import TextPlace, being_indexed, mark_indexed, vector_id, write_vectors
+from nightjar.jobs.vectors import TextPlace, being_indexed, drop_vectors, mark_indexed, vector_id, write_vectors
 from nightjar.pipeline.search.texts import texts_of_job
 
 BATCH_JOBS = 100
@@ -22,23 +22,33 @@ IndexProgress = Callable[[int, int], None]
 
 
 async def index_texts(
-    unindexed: Unindexed, embedder: TextEmbedder, database: Database, progress: IndexProgress = lambda done, total: None
+    unindexed: Unindexed,
+    embedder: TextEmbedder,
+    database: Database,
+    progress: IndexProgress = lambda done, total: None,
+    *,
+    batch_jobs: int = BATCH_JOBS,
 ) -> int:
     """Embeds what is missing and stores it; returns how many texts were embedded. Raises as the embedder does.
 
-    Interrupted, what was stored stays; finding and calling it again does the rest.
+    Interrupted, what was stored stays, up to the last `batch_jobs` conversations; finding and calling it again does
+    the rest. What was removed while it was embedded goes again.
     """
     model, done, embedded = embedder.facts.digest, 0, 0
     for run, jobs in unindexed.jobs.items():
-        for start in range(0, len(jobs), BATCH_JOBS):
-            batch = jobs[start : start + BATCH_JOBS]
+        for start in range(0, len(jobs), batch_jobs):
+            batch = jobs[start : start + batch_jobs]
             texts = [pair for job in await read_indexable(batch, database) for pair in texts_of_job(job)]
             async with being_indexed(run, model, batch, database):
                 embedded += await store_texts(texts, embedder, database)
+            # Only now: whoever removes it from here on sees what was written.
+            if gone := await gone_meanwhile(run, batch, database):
+                await drop_vectors({"run": run, "source": {"$in": gone}}, database)
             done += len(batch)
             progress(done, unindexed.count)
     for run, version in unindexed.versions.items():
         await mark_indexed(run, model, version, database)
+    await forget_gone_runs({*unindexed.jobs, *unindexed.versions}, database)
     return embedded
 
 

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import shutil
 import tempfile
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,9 @@ from nightjar.jobs.mongo import Database
 from nightjar.jobs.vector_reading import vectors_by_id, vectors_state
 
 BATCH = 4_096
+TRIES = 5
+LEFT_S = 3_600
+"""A file that nobody has finished for so long was left by one that was killed."""
 ID_BYTES = 49
 """Of `vector_id`: 32 hexadecimal characters, a full stop and 16 more."""
 
@@ -47,15 +51,17 @@ class VectorMatrix:
 async def open_matrix(home: Path, model: str, database: Database) -> VectorMatrix:
     """The matrix of a model's vectors as they are now. Raises OutputError, ServiceError.
 
-    Files of former states are removed; whoever has one mapped keeps it until he closes it.
+    Files of former states and of other models are removed; whoever has one mapped keeps it until he closes it.
     """
-    count, newest = await vectors_state(model, database)
-    version = digest(count, newest)
     above = await asyncio.to_thread(private_folder, home / "search")
-    folder = above / f"{model[:12]}-{version[:16]}"
-    if not await asyncio.to_thread(folder.exists):
-        await _write(folder, model, count, database)
-    return await asyncio.to_thread(map_matrix, folder)
+    for _ in range(TRIES):
+        count, newest = await vectors_state(model, database)
+        folder = above / f"{model[:12]}-{digest(count, newest)[:16]}"
+        if not await asyncio.to_thread(folder.exists):
+            await _write(folder, model, count, database)
+        with contextlib.suppress(FileNotFoundError):  # another search has a newer state, and removed this one
+            return await asyncio.to_thread(map_matrix, folder)
+    raise OutputError(f"The vectors in {above} were replaced {TRIES} times while they were opened. Search again.")
 
 
 async def _write(folder: Path, model: str, count: int, database: Database) -> None:
@@ -86,15 +92,23 @@ def _create(path: Path, shape: tuple[int, int]) -> Any:
 
 
 def _finish(part: Path, folder: Path, names: list[str], vectors: Any) -> None:
-    """Puts the finished file in its place, whole, and removes those of former states."""
+    """Puts the finished file in its place, whole, and removes those of former states and other models."""
     if vectors is None:
         vectors = _create(part / "vectors.npy", (0, 1))
     vectors.flush()
     np.array(names, f"S{ID_BYTES}").tofile(part / "ids")
-    for former in folder.parent.glob(f"{folder.name.partition('-')[0]}-*"):
-        shutil.rmtree(former, ignore_errors=True)
+    for former in folder.parent.iterdir():
+        if not former.name.startswith(".") or _left(former):
+            shutil.rmtree(former, ignore_errors=True)
     with contextlib.suppress(OSError):  # another process was quicker
         part.rename(folder)
+
+
+def _left(unfinished: Path) -> bool:
+    try:
+        return time.time() - unfinished.stat().st_mtime > LEFT_S
+    except OSError:
+        return False
 
 
 def map_matrix(folder: Path) -> VectorMatrix:

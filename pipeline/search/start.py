@@ -21,6 +21,7 @@ from nightjar.jobs.vector_reading import (
     HitPlace,
     Seen,
     any_vectors,
+    asked_models,
     describe_places,
     ids_with_phrases,
     read_stored_texts,
@@ -35,6 +36,8 @@ from nightjar.pipeline.search.question import Hit, SearchAnswer, SearchQuestion,
 from nightjar.pipeline.search.rank import fused, groups_of, near_pairs, nearest
 from nightjar.pipeline.search.sentences import clipped, sentences, with_phrases
 
+AT_ONCE = 10
+"""Conversations whose texts a search stores at once: one that is cut off after a while has done something."""
 EXACT = 50
 """Exact hits that are ranked."""
 SPARE = 3
@@ -43,6 +46,7 @@ PLACES = 5
 """Of a hit, shown."""
 INDEX_REMEDY = "`nightjar search --index` has them embedded by jobs"
 Vector = npt.NDArray[np.float32]
+Rows = npt.NDArray[np.intp]
 
 
 async def search(question: SearchQuestion, embedder: TextEmbedder, database: Database, home: Path) -> SearchAnswer:
@@ -59,7 +63,11 @@ async def search(question: SearchQuestion, embedder: TextEmbedder, database: Dat
     moments.append(perf_counter())
     matrix = await open_matrix(home, model, database)
     moments.append(perf_counter())
-    near = await _nearest(question, matrix, vector, model, database)
+    filtered = question.run is not None or question.model is not None
+    rows = await _rows(question, matrix, model, database) if filtered else None
+    if question.model is not None and rows is not None and not len(rows):
+        await _check_model(question.model, model, database)
+    near = await _nearest(question, matrix, rows, vector, model, database)
     phrases = question.phrases
     exact = await ids_with_phrases(phrases, question.seen, model, EXACT, database) if phrases else []
     similarities = {name: cosine for name, cosine in near if name != own}
@@ -72,7 +80,7 @@ async def search(question: SearchQuestion, embedder: TextEmbedder, database: Dat
         hits=tuple(hits),
         model=embedder.facts.name,
         model_digest=model,
-        texts=len(matrix.ids),
+        texts=len(matrix.ids if rows is None else rows),
         unindexed=unindexed.count,
         notices=tuple(notices),
         times=SearchTimes(embed_s=embed_s, load_s=load_s, rank_s=rank_s, show_s=show_s),
@@ -82,7 +90,7 @@ async def search(question: SearchQuestion, embedder: TextEmbedder, database: Dat
 async def _catch_up(unindexed: Unindexed, embedder: TextEmbedder, database: Database) -> list[str]:
     """Indexes what is little; else says that it is missing, and why where another model had it."""
     if unindexed.count <= FEW:
-        await index_texts(unindexed, embedder, database)
+        await index_texts(unindexed, embedder, database, batch_jobs=AT_ONCE)
         unindexed.jobs.clear()
         return []
     missing = f"{how_many(unindexed.count, 'conversation')} are not indexed yet and are not found: {INDEX_REMEDY}."
@@ -105,21 +113,32 @@ async def _vector(question: SearchQuestion, embedder: TextEmbedder, database: Da
 
 
 async def _nearest(
-    question: SearchQuestion, matrix: VectorMatrix, vector: Vector, model: str, database: Database
+    question: SearchQuestion, matrix: VectorMatrix, rows: Rows | None, vector: Vector, model: str, database: Database
 ) -> list[tuple[str, float]]:
-    """Ids and cosines of the nearest texts that may be found."""
+    """Ids and cosines of the nearest texts that may be found. `rows`: only these."""
     if not len(matrix.ids):
         return []
-    filtered = question.run is not None or question.model is not None
-    rows = matrix.rows_of(await seen_ids(question.seen, model, database)) if filtered else None
     most = SPARE * question.most
-    while True:
-        near = [(matrix.name(row), cosine) for row, cosine in nearest(matrix.vectors, vector, most, rows)]
+    if rows is None:
+        near = [(matrix.name(row), cosine) for row, cosine in nearest(matrix.vectors, vector, most)]
         seen = set(await seen_ids(question.seen, model, database, among=[name for name, _ in near]))
         found = [(name, cosine) for name, cosine in near if name in seen]
         if len(found) > question.most or len(near) < most:
             return found
-        most *= 8
+        rows = await _rows(question, matrix, model, database)  # most of the nearest are other users'
+    return [(matrix.name(row), cosine) for row, cosine in nearest(matrix.vectors, vector, most, rows)]
+
+
+async def _check_model(contestant: str, model: str, database: Database) -> None:
+    """Raises UnknownNameError for a contestant that said nothing anywhere."""
+    known = await asked_models(model, database)
+    if contestant not in known:
+        raise UnknownNameError("model", contestant, known, "A variant is a model of its own here: MODEL+VARIANT.")
+
+
+async def _rows(question: SearchQuestion, matrix: VectorMatrix, model: str, database: Database) -> Rows:
+    """The rows of the texts that may be found."""
+    return matrix.rows_of(await seen_ids(question.seen, model, database))
 
 
 async def _hits(

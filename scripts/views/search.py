@@ -30,7 +30,7 @@ def show_answer(answer: SearchAnswer, *, as_json: bool) -> None:
             more = f"  (and {how_many(hit.places_total - 1, 'place')} more)" if hit.places_total > 1 else ""
             print(plain(f"   {place_words(place)}{more}"))
     if not answer.hits:
-        print("Nothing was found." if answer.texts else "Nothing is indexed yet: no run has a reply.")
+        print("Nothing was found." if answer.texts else "Nothing is indexed yet: there is no reply to look into.")
     for notice in answer.notices:
         print(plain(notice))
     times = answer.times

@@ -15,7 +15,6 @@ from nightjar.config.counting import how_many
 from nightjar.config.errors import ModelError, UnknownNameError
 from nightjar.jobs.lookup import find_run, find_turn
 from nightjar.jobs.status.run import list_runs
-from nightjar.jobs.vector_reading import LIVE_RUN
 from nightjar.pipeline.report.page.grid import Cell
 from nightjar.pipeline.search.question import SearchQuestion
 from nightjar.web.auth.roles import Action
@@ -91,7 +90,7 @@ def _found(answer: dict[str, Any]) -> Section:
         hint=f"In {how_many(answer['texts'], 'text')}, by {answer['model']} ({answer['model_digest'][:12]}): question "
         f"{times['embed_s']:.3f} s, search {times['rank_s']:.3f} s.",
         table=made_table("hits", ("Text", "Where", "Model", "Nearness>", "Like it"), map(_row, answer["hits"])),
-        empty="Nothing was found." if answer["texts"] else "Nothing is indexed yet: no run has a reply.",
+        empty="Nothing was found." if answer["texts"] else "Nothing is indexed yet: there is no reply to look into.",
     )
 
 
@@ -114,10 +113,10 @@ async def photo_thumbnail(request: Request, folder: str, photo: str) -> Response
 def _row(hit: dict[str, Any]) -> tuple[Cell | str, ...]:
     place = hit["places"][0]
     more = f"and {how_many(hit['places_total'] - 1, 'place')} more" if hit["places_total"] > 1 else ""
-    live = place["run"] == LIVE_RUN
+    live = place["sequence"] is None
     where = f"{place['part']} of turn {place['turn']}, {place['sequence']} in {place['run']}"
     nearness = "" if hit["similarity"] is None else f"{hit['similarity']:.2f}"
-    reply = next((there for there in hit["places"] if there["part"] == "reply" and there["run"] != LIVE_RUN), None)
+    reply = next((there for there in hit["places"] if there["part"] == "reply" and there["sequence"] is not None), None)
     like = None if reply is None else f"{reply['job']}:{reply['turn']}"
     return (
         Cell(text=hit["sentence"], title=hit["text"][:500]),

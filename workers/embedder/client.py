@@ -9,7 +9,7 @@ import os
 import socket
 import subprocess
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 BATCH_TEXTS = 64
 """Texts in one request; between two others have their turn."""
+BATCH_CHARS = 1_000_000
+"""Of them together, so that a request stays under `MOST_REQUEST`; a longer text goes alone."""
 CONNECT_S = 5.0
 START_S = 120.0
 """How long another process may take to start it."""
@@ -50,7 +52,7 @@ class SmallEmbedder:
 
     async def embed(self, texts: Sequence[str]) -> Vectors:
         """See `TextEmbedder.embed`. A process that was killed meanwhile is started again, once."""
-        parts = [await self._ask(texts[at : at + BATCH_TEXTS]) for at in range(0, len(texts), BATCH_TEXTS)]
+        parts = [await self._ask(batch) for batch in request_batches(texts)]
         return np.concatenate(parts) if parts else np.zeros((0, 0), np.float32)
 
     async def close(self) -> None:
@@ -101,6 +103,20 @@ class SmallEmbedder:
             await self.close()
             raise
         return np.frombuffer(data, "<f4").reshape(answer["count"], answer["width"])
+
+
+def request_batches(texts: Sequence[str]) -> Iterator[list[str]]:
+    """The texts in their order, as many at a time as one request takes."""
+    batch: list[str] = []
+    chars = 0
+    for text in texts:
+        if batch and (len(batch) == BATCH_TEXTS or chars + len(text) > BATCH_CHARS):
+            yield batch
+            batch, chars = [], 0
+        batch.append(text)
+        chars += len(text)
+    if batch:
+        yield batch
 
 
 _ERRORS: dict[str, type[Exception]] = {"ContextError": ContextError, "EngineError": EngineError}

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from beanie.odm.utils.dump import get_dict
@@ -19,12 +22,16 @@ from nightjar.jobs.states import JobKind, JobStatus, RunKind, RunStatus
 from nightjar.jobs.unindexed import find_unindexed
 from nightjar.jobs.vector_reading import LIVE_RUN
 from nightjar.jobs.vectors import TextKind, being_indexed
-from nightjar.pipeline.search import start
+from nightjar.pipeline.search import matrix, start
 from nightjar.pipeline.search.index import index_texts
+from nightjar.pipeline.search.matrix import VectorMatrix, map_matrix
 from nightjar.pipeline.search.question import SearchAnswer, SearchQuestion
 from nightjar.pipeline.search.start import find_equal_replies, search
 from tests.documents import a_job, a_run, a_turn
 from tests.word_embedder import WordEmbedder
+
+if TYPE_CHECKING:
+    from nightjar.jobs.text_embedder import Vectors
 
 LIGHTHOUSE = "I like boats. A lighthouse stood in the storm. The keeper slept."
 BREAD = "Bread needs flour and water."
@@ -92,6 +99,10 @@ async def test_filters(two_runs: Database, tmp_path: Path) -> None:
     """A run, a contestant; a judge's reason stands at the turn it is about; what is like a turn is not that turn."""
     only = await ask(two_runs, tmp_path, "bread", run="run2")
     assert {place.run for hit in only.hits for place in hit.places} == {"run2"}
+    assert only.texts == 2, "those of the run"
+    with pytest.raises(UnknownNameError, match="'mm'.*'m'"):
+        await ask(two_runs, tmp_path, "bread", model="mm")
+    assert (await ask(two_runs, tmp_path, "bread", model="n", run="run2")).hits == ()
     of_n = await ask(two_runs, tmp_path, "flour", model="n")
     assert {place.job for hit in of_n.hits for place in hit.places} == {"aaaaaa02"}
     reason = (await ask(two_runs, tmp_path, "the ending surprises")).hits[0]
@@ -142,6 +153,64 @@ async def test_a_removed_run_takes_its_texts_along(two_runs: Database, tmp_path:
     assert (await ask(two_runs, tmp_path, "lighthouse")).texts == 2
     assert await two_runs.raw["indexed_runs"].count_documents({"run": "run1"}) == 0
     assert len(list((tmp_path / "search").iterdir())) == 1, "files of former states are removed"
+
+
+async def test_many_nearer_texts_of_others_hide_nothing(two_runs: Database, tmp_path: Path) -> None:
+    """However many texts of another user are nearer, what one may see is found."""
+    live = a_run("live1", kind=RunKind.LIVE, user="ann", name="live:2026:m:1")
+    texts = [f"bread {'bread ' * count}" for count in range(20)]
+    await stored(two_runs, live, done("cccccc01", *texts, run="live1", live=LiveRequest(user="ann", seed=1)))
+    assert "bread" in (await ask(two_runs, tmp_path, "bread", user="ann", most=1)).hits[0].text
+    answer = await ask(two_runs, tmp_path, "bread", most=2)
+    assert answer.hits[0].text == BREAD
+    assert all(place.run != LIVE_RUN for hit in answer.hits for place in hit.places)
+    assert len(answer.hits) == 2
+
+
+async def test_files_of_other_models_and_of_the_killed_go(
+    two_runs: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And where another search puts a newer file in the place of one's own, it is opened."""
+    folder = tmp_path / "search"
+    for name in (".killed", ".at-work", "bbbbbbbbbbbb-0123456789abcdef"):
+        (folder / name).mkdir(parents=True)
+    os.utime(folder / ".killed", (0, 0))
+    opened: list[Path] = []
+
+    def replaced_once(path: Path) -> VectorMatrix:
+        opened.append(path)
+        if len(opened) == 1:
+            shutil.rmtree(path)
+        return map_matrix(path)
+
+    monkeypatch.setattr(matrix, "map_matrix", replaced_once)
+    assert (await ask(two_runs, tmp_path, "bread")).hits[0].text == BREAD
+    assert sorted(path.name for path in folder.iterdir()) == [".at-work", opened[-1].name]
+
+
+async def test_what_goes_while_it_is_embedded_is_gone(two_runs: Database, tmp_path: Path) -> None:
+    """A run that is removed, texts that are dropped, a live request that expires: nothing of it is stored after it."""
+    live = a_run("live1", kind=RunKind.LIVE, user="ann", name="live:2026:m:1")
+    long_ago = utc_now() - timedelta(days=1)
+    asked = done("cccccc01", "My garden.", run="live1", live=LiveRequest(user="ann", seed=1), finished_at=long_ago)
+    await stored(two_runs, live, asked)
+
+    class Slow(WordEmbedder):
+        async def embed(self, texts: Sequence[str]) -> Vectors:
+            run = await Run.get("run1")
+            if run is not None:
+                await remove_run(run, two_runs)
+                await two_runs.raw["runs"].update_one({"_id": "run2"}, {"$set": {"transcripts_dropped_at": utc_now()}})
+                await remove_ended_live(60, two_runs)
+            return await super().embed(texts)
+
+    embedder = Slow()
+    unindexed = await find_unindexed(embedder.facts.digest, two_runs, user="ann")
+    assert sorted(unindexed.jobs) == ["live1", "run1", "run2"]
+    await index_texts(unindexed, embedder, two_runs)
+    assert embedder.texts
+    assert await two_runs.raw["vectors"].count_documents({}) == 0
+    assert await two_runs.raw["indexed_runs"].count_documents({"run": {"$in": ["run1", "run2"]}}) == 0
 
 
 async def test_live_requests_are_found_by_their_user_alone(two_runs: Database, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from httpx import AsyncClient
 from PIL import Image
 
 from nightjar.config.embedded import ServiceUrls
@@ -50,19 +51,28 @@ async def with_model(
         await doorbell.close()
 
 
+async def answered(client: AsyncClient, address: str) -> str:
+    """The page when it has been worked out."""
+    for _ in range(600):
+        text = (await client.get(address)).text
+        if "being computed" not in text:
+            break
+        await asyncio.sleep(0.1)
+    return text
+
+
 async def test_a_question_leads_to_the_turn(with_model: Visits, run: Run, database: Database) -> None:
     """By meaning, without a word in common; a hostile reply stays text."""
     job = await add_turns(database, f"The beacon on the cliff shone during the gale. {MARKUP}")
     async with await with_model.owner() as client:
-        for _ in range(600):
-            text = (await client.get("/search?q=a+lighthouse+in+a+storm")).text
-            if "being computed" not in text:
-                break
-            await asyncio.sleep(0.1)
+        text = await answered(client, "/search?q=a+lighthouse+in+a+storm")
         assert "The beacon on the cliff shone during the gale." in text
         assert f'href="/runs/nightly/transcripts?sequence=a&amp;model={job.model}#t{job.id}"' in text
         assert f"/search?like={job.id}%3A1" in text
         assert not [tag for tag, _ in Tags(text).found if tag in ("img", "b")]
+        await database.runs.update_one({"_id": run.id}, {"$set": {"name": "live"}})
+        text = await answered(client, "/search?q=a+beacon")
+        assert f'href="/runs/live/transcripts?sequence=a&amp;model={job.model}#t{job.id}"' in text, "no live request"
 
 
 async def test_thumbnails_are_had_by_id_and_by_the_owner_alone(
