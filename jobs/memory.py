@@ -155,6 +155,7 @@ async def add_fact(memory: str, text: str, now: datetime, database: Database) ->
     there = await facts_of_memory(memory, database)
     if len(there) >= MOST_FACTS:
         raise UsageError(f"The memory {memory!r} is full: it holds {MOST_FACTS:,} facts. Remove some first.")
+    _check_new(line, there)
     first = there[0] if there else None
     run, user = (first.run, first.user) if first is not None else (None, None)
     fact = MemoryFact(id=uuid.uuid4().hex, memory=memory, text=line, run=run, user=user, kept_at=now)
@@ -162,9 +163,16 @@ async def add_fact(memory: str, text: str, now: datetime, database: Database) ->
     return fact
 
 
+def _check_new(line: str, others: Sequence[MemoryFact]) -> None:
+    for fact in others:
+        if fact.text.casefold() == line.casefold():
+            raise UsageError(f"The memory {fact.memory!r} holds this fact already: {fact.id[:10]}.")
+
+
 async def edit_fact(memory: str, identity: str, text: str, now: datetime, database: Database) -> MemoryFact:
     """Writes another text in a fact's place. Raises UsageError, UnknownNameError."""
     fact = await find_fact(memory, identity, database)
+    _check_new(check_fact(text), [other for other in await facts_of_memory(memory, database) if other.id != fact.id])
     fact.text, fact.vector, fact.embedder, fact.edited_at = check_fact(text), None, None, now
     await fact.save()
     return fact

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from nightjar.config.errors import UsageError
 from nightjar.jobs.vector_reading import HitPlace, Seen
+from nightjar.jobs.vectors import TextKind
 
 MOST_CHARS = 2_000
 """Of a question: the vector of a longer text is the mean of many things and near to none of them."""
@@ -43,7 +44,9 @@ class SearchQuestion:
 
     @property
     def seen(self) -> Seen:
-        return Seen(user=self.user, run=self.run, model=self.model)
+        """Like a reply are other replies alone."""
+        part = None if self.like is None else TextKind.REPLY
+        return Seen(user=self.user, run=self.run, model=self.model, part=part)
 
     @property
     def phrases(self) -> tuple[str, ...]:

@@ -106,6 +106,9 @@ async def _index(session: Session, embedder: SmallEmbedder) -> None:
     from nightjar.pipeline.search.index import index_texts
 
     unindexed = await find_unindexed(embedder.facts.digest, session.database)
+    if not unindexed.count:
+        print("nightjar: every conversation is indexed", file=sys.stderr)
+        return
 
     def progress(done: int, total: int) -> None:
         print(f"nightjar: {done} of {how_many(total, 'conversation')} indexed", file=sys.stderr)

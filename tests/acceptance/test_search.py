@@ -39,11 +39,14 @@ def test_what_an_evaluation_said_is_found(shell: Shell, memory: dict[str, str]) 
     found = [{name: there[name] for name in here} for hit in like["hits"] for there in hit["places"]]
     assert found
     assert here not in found
+    assert {there["part"] for hit in like["hits"] for there in hit["places"]} == {"reply"}
+    assert "every conversation is indexed" in shell.run("search", "--index").stderr
+    assert "Did you mean 'nightjar-demo'?" in shell.refused("search", "fox", "--model", "nightjar-dem")
     assert "groups" in shell.json("search", "--run", "first", "--duplicates")
     pairs = shell.json("suite", "same", "story-starters", "story-starters")["pairs"]
     assert pairs
     assert {pair["similarity"] for pair in pairs} == {None}
-    shell.ok("run", "rm", "first")
+    shell.ok("run", "rm", "first", "--yes")
     assert shell.json("search", "an animal")["texts"] == 0
 
 

@@ -105,3 +105,15 @@ async def test_names_that_are_not_there_are_named(database: Database) -> None:
         await check_memory("shared/hose", database)
     with pytest.raises(UnknownNameError, match="memory show"):
         await find_fact("shared/house", "zz", database)
+
+
+async def test_no_fact_is_written_twice(database: Database) -> None:
+    """Letter case and white space aside, by hand as by conversations; a fact may be written anew in its own place."""
+    cat = await add_fact("shared/house", "The cat is Minka.", NOW, database)
+    dog = await add_fact("shared/house", "The dog is Otto.", NOW, database)
+    with pytest.raises(UsageError, match=cat.id[:10]):
+        await add_fact("shared/house", " the cat  is minka.", NOW, database)
+    with pytest.raises(UsageError, match=cat.id[:10]):
+        await edit_fact("shared/house", dog.id, "The cat is Minka.", NOW, database)
+    assert (await edit_fact("shared/house", cat.id, "The CAT is Minka.", NOW, database)).text == "The CAT is Minka."
+    assert len(await facts_of_memory("shared/house", database)) == 2

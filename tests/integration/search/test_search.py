@@ -100,7 +100,7 @@ async def test_filters(two_runs: Database, tmp_path: Path) -> None:
     only = await ask(two_runs, tmp_path, "bread", run="run2")
     assert {place.run for hit in only.hits for place in hit.places} == {"run2"}
     assert only.texts == 2, "those of the run"
-    with pytest.raises(UnknownNameError, match="'mm'.*'m'"):
+    with pytest.raises(UnknownNameError, match="no model 'mm'"):
         await ask(two_runs, tmp_path, "bread", model="mm")
     assert (await ask(two_runs, tmp_path, "bread", model="n", run="run2")).hits == ()
     of_n = await ask(two_runs, tmp_path, "flour", model="n")
@@ -110,6 +110,7 @@ async def test_filters(two_runs: Database, tmp_path: Path) -> None:
     like = await ask(two_runs, tmp_path, like=("aaaaaa01", 0))
     assert LIGHTHOUSE not in [hit.text for hit in like.hits]
     assert like.hits
+    assert {place.part for hit in like.hits for place in hit.places} == {TextKind.REPLY}
     with pytest.raises(UnknownNameError, match="indexed"):
         await ask(two_runs, tmp_path, like=("aaaaaa01", 7))
     job, turn = await find_turn("aaaaaa01:2", two_runs)

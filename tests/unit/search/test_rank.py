@@ -17,6 +17,7 @@ from nightjar.pipeline.search.question import MOST_CHARS, SearchQuestion
 from nightjar.pipeline.search.rank import best_matches, fused, groups_of, near_pairs, nearest
 from nightjar.pipeline.search.sentences import clipped, sentences, with_phrases
 from nightjar.pipeline.search.texts import judges_words, texts_of_job
+from nightjar.workers.embedder.client import request_batches
 
 
 def unit(rows: int, width: int = 8, seed: int = 1) -> np.ndarray[Any, np.dtype[np.float32]]:
@@ -142,3 +143,19 @@ def test_texts_of_a_judge() -> None:
     assert list(texts_of_job(IndexableJob(row=judge | {"payload": {"first": "a"}}, documents=()))) == []
     assert judges_words("no JSON") == "no JSON"
     assert judges_words('[["a", {"b": "c"}], 1, null]') == "a\nc"
+
+
+@pytest.mark.parametrize(
+    ("lengths", "requests"),
+    [
+        ([], []),
+        ([1] * 65, [64, 1]),  # as many texts as one request takes
+        ([600_000, 400_000, 1], [2, 1]),  # as many characters
+        ([1, 2_000_000, 1], [1, 1, 1]),  # a long text goes alone
+    ],
+)
+def test_requests_to_the_small_embedder(lengths: list[int], requests: list[int]) -> None:
+    texts = ["x" * length for length in lengths]
+    batches = list(request_batches(texts))
+    assert [len(batch) for batch in batches] == requests
+    assert [text for batch in batches for text in batch] == texts
