@@ -12,7 +12,7 @@ from fastapi import HTTPException, Request
 from fastapi.responses import Response
 
 from nightjar.config.counting import how_many
-from nightjar.config.errors import ModelError, UnknownNameError
+from nightjar.config.errors import ModelError, NightjarError, UnknownNameError
 from nightjar.jobs.lookup import find_run, find_turn
 from nightjar.jobs.status.run import list_runs
 from nightjar.pipeline.report.page.grid import Cell
@@ -57,16 +57,24 @@ async def build_search(visit: Visit) -> Sheet:
     try:
         spec = await asyncio.to_thread(read_embedder_spec, settings, "A search by meaning")
     except (ModelError, UnknownNameError) as error:
-        return Sheet(title="Search", said=(Said(text=str(error), level="warning"),), sections=(asked,))
+        return _refused(error, asked)
     photos = PHOTOS if visit.visitor.can(Action.MANAGE) else 0  # they are the owner's own
     arguments = (json.dumps(asdict(question)), spec.model_dump_json(), str(settings.home), str(photos))
     version = f"{spec.facts.digest} {int(monotonic() / FRESH_S)}"
-    ready = await visit.site.heavy.look(HeavyTask(kind="search", arguments=arguments, version=version))
+    try:
+        ready = await visit.site.heavy.look(HeavyTask(kind="search", arguments=arguments, version=version))
+    except NightjarError as error:  # such as a model that nobody asked
+        return _refused(error, asked)
     if ready is None:
         return Sheet(title="Search", live=True, said=(Said(text=COMPUTING),), sections=(asked,))
     answer = json.loads(await asyncio.to_thread(ready.read_text, "utf-8"))
     said = tuple(Said(text=notice, level="warning") for notice in (*answer["notices"], *answer["photo_notices"]))
     return Sheet(title="Search", said=said, sections=(asked, _found(answer), *_photos(answer)))
+
+
+def _refused(error: NightjarError, asked: Section) -> Sheet:
+    """What is in the way, above the question, which can be mended."""
+    return Sheet(title="Search", said=(Said(text=str(error), level="warning"),), sections=(asked,))
 
 
 def _form(text: str, run: str, model: str, runs: list[str]) -> Form:

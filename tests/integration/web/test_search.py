@@ -70,6 +70,9 @@ async def test_a_question_leads_to_the_turn(with_model: Visits, run: Run, databa
         assert f'href="/runs/nightly/transcripts?sequence=a&amp;model={job.model}#t{job.id}"' in text
         assert f"/search?like={job.id}%3A1" in text
         assert not [tag for tag, _ in Tags(text).found if tag in ("img", "b")]
+        text = await answered(client, "/search?q=fox&model=nope")
+        assert "There is no model &#39;nope&#39;" in text
+        assert 'value="nope"' in text, "the question is still there to be mended"
         await database.runs.update_one({"_id": run.id}, {"$set": {"name": "live"}})
         text = await answered(client, "/search?q=a+beacon")
         assert f'href="/runs/live/transcripts?sequence=a&amp;model={job.model}#t{job.id}"' in text, "no live request"
