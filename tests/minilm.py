@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import zipfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -55,13 +56,26 @@ def original(folder: Path) -> Original:
     )
 
 
-def embed(model: Original, ids: list[int]) -> Array:
-    """The published model's sentence embedding of one text: BERT, mean over the tokens, unit length."""
+def embed_all(model: Original, texts: Sequence[Sequence[int]]) -> Array:
+    """`embed` of each text. Those of one length go together: a few large products do not wait for each other's threads
+    as many small ones do on a busy machine."""
+    made: dict[int, Array] = {}
+    for length in {len(ids) for ids in texts}:
+        rows = [row for row, ids in enumerate(texts) if len(ids) == length]
+        made.update(zip(rows, embed(model, [texts[row] for row in rows]), strict=True))
+    return np.array([made[row] for row in range(len(texts))])
+
+
+def embed(model: Original, tokens: Sequence[int] | Sequence[Sequence[int]]) -> Array:
+    """The published model's sentence embedding of one text, or of several of one length: BERT, mean over the tokens,
+    unit length."""
     weights, config = model.weights, model.config
+    ids = np.asarray(tokens)
 
     def linear(x: Array, name: str) -> Array:
-        product: Array = x @ weights[f"{name}.weight"].T + weights[f"{name}.bias"]
-        return product
+        weight = weights[f"{name}.weight"]
+        product: Array = x.reshape(-1, x.shape[-1]) @ weight.T + weights[f"{name}.bias"]
+        return product.reshape(*x.shape[:-1], -1)
 
     def norm(x: Array, name: str) -> Array:
         centred = x - x.mean(-1, keepdims=True)
@@ -71,23 +85,23 @@ def embed(model: Original, ids: list[int]) -> Array:
 
     heads = config["num_attention_heads"]
     x = weights["embeddings.word_embeddings.weight"][ids]
-    x = x + weights["embeddings.position_embeddings.weight"][: len(ids)]
+    x = x + weights["embeddings.position_embeddings.weight"][: ids.shape[-1]]
     x = norm(x + weights["embeddings.token_type_embeddings.weight"][0], "embeddings.LayerNorm")
     for number in range(config["num_hidden_layers"]):
         layer = f"encoder.layer.{number}"
         q, k, v = (
-            linear(x, f"{layer}.attention.self.{part}").reshape(len(ids), heads, -1).transpose(1, 0, 2)
+            linear(x, f"{layer}.attention.self.{part}").reshape(*ids.shape, heads, -1).swapaxes(-3, -2)
             for part in ("query", "key", "value")
         )
-        scores = q @ k.transpose(0, 2, 1) / np.sqrt(q.shape[-1])
+        scores = q @ k.swapaxes(-1, -2) / np.sqrt(q.shape[-1])
         shares = np.exp(scores - scores.max(-1, keepdims=True))
         shares /= shares.sum(-1, keepdims=True)
-        attended = (shares @ v).transpose(1, 0, 2).reshape(len(ids), -1)
+        attended = (shares @ v).swapaxes(-3, -2).reshape(*ids.shape, -1)
         x = norm(x + linear(attended, f"{layer}.attention.output.dense"), f"{layer}.attention.output.LayerNorm")
         inner = _gelu(linear(x, f"{layer}.intermediate.dense"))
         x = norm(x + linear(inner, f"{layer}.output.dense"), f"{layer}.output.LayerNorm")
-    pooled: Array = x.mean(0)
-    unit: Array = pooled / np.linalg.norm(pooled)
+    pooled: Array = x.mean(-2)
+    unit: Array = pooled / np.linalg.norm(pooled, axis=-1, keepdims=True)
     return unit
 
 

@@ -10,7 +10,7 @@ import pytest
 from nightjar.config.settings import Settings
 from nightjar.pipeline.search.rank import near_pairs, nearest
 from nightjar.workers.embedder.client import open_embedder
-from tests.minilm import WHEEL_SHA256, Original, cached_gguf, embed
+from tests.minilm import WHEEL_SHA256, Original, cached_gguf, embed_all
 from tests.original_sentences import sentences
 
 SAME = 0.002
@@ -36,7 +36,7 @@ async def test_the_ranking_is_the_originals(
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     tokenizer = Tokenizer.from_file(str(minilm[0].tokenizer_file))
     tokenizer.no_padding()
-    theirs = np.array([embed(minilm[0], tokenizer.encode(text).ids) for text in texts])
+    theirs = embed_all(minilm[0], [tokenizer.encode(text).ids for text in texts])
     for query in range(200):
         cosines = theirs @ theirs[query]
         found = [row for row, _ in nearest(vectors, vectors[query], 6)]
