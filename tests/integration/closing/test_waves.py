@@ -153,7 +153,7 @@ async def test_two_that_are_equal_stop_for_futility(database: Database, tmp_path
     assert (run.waves.asked, pair.state) == (40, PairState.FUTILE)
     assert run.outcome.answer is not None
     assert "can't be separated over 40 sequences" in run.outcome.answer
-    assert "the rest would show a difference like the observed with a chance of under 1" in run.outcome.answer
+    assert "all sequences would show it with a chance of under 1" in run.outcome.answer
     assert "repeated 95\u202f% interval" in run.outcome.answer
 
 
@@ -237,6 +237,10 @@ async def test_a_judges_metric_decides_only_when_the_wave_is_judged(database: Da
     waiting = await now(run)
     assert waiting.waves is not None
     assert (waiting.status, waiting.waves.looks) == (RunStatus.JUDGING, [])
+    on_the_way = (await collect(run.id, database)).ranking
+    assert on_the_way is not None
+    assert on_the_way.metric == "checks"  # all there is so far, and it claims nothing either
+    assert [pair.verdict.value for pair in on_the_way.pairs] == ["can't tell"]
     for judging in await Job.find({"run": run.id, "kind": JobKind.JUDGE}).to_list():
         judged = await Job.get((judging.payload or {})["job"])
         assert judged is not None
