@@ -102,13 +102,11 @@ def test_logits_that_are_no_numbers_are_an_error(side: str, apart: bool) -> None
     """A gate would pass what is no number."""
     reference = Broken() if side == "reference" else Bigrams()
     candidate = Broken() if side == "candidate" else Bigrams(0.3)
-    work = measurement()
+    work, file = measurement(), io.BytesIO()
+    if apart:
+        work.keep(reference, file)
     with pytest.raises(ModelError, match=f"The {side}'s logits are not finite after [0-9,]+ tokens of 1,006"):
-        if apart:
-            work.keep(reference, file := io.BytesIO())
-            work.against_kept(file, candidate)
-        else:
-            work.side_by_side(reference, candidate)
+        work.against_kept(file, candidate) if apart else work.side_by_side(reference, candidate)
 
 
 @pytest.mark.parametrize(
