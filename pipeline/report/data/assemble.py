@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime
 from types import MappingProxyType
 from typing import TypeVar
@@ -46,8 +45,7 @@ def assemble(
     reports = tuple(_model(model, own.get(model.contestant, []), lines, scales) for model in models)
     primary = provenance.primary_metric if waves is None else waves.metric
     first = headline(occurring(reports, scales), scales, primary)
-    yet_to_come = waves is not None and waves.metric != first  # its judges have said nothing: nor does any other metric
-    looked_at = replace(waves, looks=()) if waves is not None and yet_to_come else waves
+    looked_at = waves if waves is not None and waves.metric == first else None
     return RunReport(
         provenance=provenance,
         generated_at=now,
