@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import signal
 from collections.abc import Iterator
@@ -125,7 +124,7 @@ def test_a_killed_worker_loses_no_turn_and_no_cent(home: Home, fake: FakeEndpoin
     )
     assert len(entries) >= len(fake.paid) - begun, "whatever was begun is counted"
     assert any(each["lost"] for each in entries.values()), "what the killed one had under way counts as all of it"
-    os.killpg(home.running.pop("worker").pid, signal.SIGTERM)
+    home.stop("worker")
 
 
 def test_an_alias_falls_back_and_says_so(home: Home, fake: FakeEndpoint) -> None:
