@@ -52,7 +52,7 @@ def _well(fake: FakeEndpoint) -> Iterator[None]:
 def test_an_endpoint_is_listed_and_tried(home: Home, fake: FakeEndpoint) -> None:
     [listed] = json.loads(home.ok("endpoint", "list", "--json"))["endpoints"]
     assert (listed["name"], listed["key_env"], listed["models"]) == ("fake", "FAKE_KEY", [CLOUD])
-    assert "answers and lists 1 models" in home.ok("endpoint", "test", "fake")
+    assert "answers and lists 1 model." in home.ok("endpoint", "test", "fake")
     wrong = home.run("endpoint", "test", "fake", env={"FAKE_KEY": "sk-wrong-0123456789"})
     assert wrong.returncode == 1
     assert "HTTP 401" in wrong.stdout
