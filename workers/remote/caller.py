@@ -148,6 +148,8 @@ class EndpointCaller:
             at=datetime.now(UTC),
         )
         budgets = spending.Budgets(run=run.budget, endpoint_month=self._target.at.budget)
+        if price is None and budgets != spending.Budgets():  # a judge that was named later, for example
+            raise ModelError(f"Nobody knows the price of {self._model}, so no budget can be kept: nothing is sent.")
         try:
             await spending.reserve(expense, budgets, self._database)
         except BudgetSpentError as error:

@@ -255,6 +255,18 @@ async def test_a_budget_of_an_endpoint_needs_a_price(bench: Bench, fake: FakeEnd
         serve_remote(find_model("cloud", bench.settings), "w", bench.settings, bench.database, bench.services.redis)
 
 
+async def test_without_a_price_nothing_is_sent_on_a_budget(bench: Bench, fake: FakeEndpoint) -> None:
+    """Enqueueing refuses that; a judge of the same kind may be named later."""
+    register(bench, fake, price=None)
+    run = await begin(bench, sequences=1, turns=1)
+    await bench.database.runs.update_one({"_id": run.id}, {"$set": {"budget": 1.0}})
+    await work(bench)
+    [job] = await replies(run)
+    assert job.status is JobStatus.DEAD
+    assert "Nobody knows the price of cloud" in (job.reason or "")
+    assert fake.bodies == []
+
+
 async def test_a_filter_and_a_wrong_structure_are_the_models_failures(bench: Bench, fake: FakeEndpoint) -> None:
     register(bench, fake)
     answers = deque(['{"animal": "owl"}', '{"beast": 1}', "an owl", ""])
