@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from nightjar.config.embedded import ServiceUrls
-from nightjar.jobs.account_documents import Role, TokenScope
+from nightjar.jobs.account_documents import Role, TokenScope, User
 from nightjar.jobs.accounts import add_token, begin_session, end_session
 from nightjar.jobs.console_lines import publish_lines
 from nightjar.jobs.database import Database
@@ -213,6 +213,45 @@ async def test_a_session_that_ends_is_told_nothing_more(
     async with told(server, secret) as stream:
         await end_session(secret, database)
         await stream.over()
+
+
+async def test_a_session_that_ends_is_told_nothing_more_however_much_moves(
+    server: Served, site: Site, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A busy stream is never silent; whoever listens is looked at all the same."""
+    monkeypatch.setattr(moves, "SILENT_S", 0.5)
+    secret = await owner(database)
+
+    async def move_on() -> None:
+        while True:
+            site.feed.computed()
+            await asyncio.sleep(0.05)
+
+    async with told(server, secret) as stream:
+        moving = asyncio.create_task(move_on())
+        try:
+            assert (await stream.next())[0] == "moved"
+            await end_session(secret, database)
+            await stream.over()
+        finally:
+            moving.cancel()
+
+
+async def test_who_may_no_longer_run_hears_no_more_lines(
+    server: Served, site: Site, visits: Visits, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Their stream goes on, with what they still may hear."""
+    monkeypatch.setattr(moves, "SILENT_S", 0.1)
+    await visits.users()
+    secret = await begin_session("operator", HOST, instead_of=None, database=database)
+    async with told(server, secret) as stream:
+        await until(lambda: _truth(bool(site.feed._ears)), within_s=SOON_S)
+        [ear] = site.feed._ears
+        assert ear.lines
+        await User.find({"_id": "operator"}).update({"$set": {"role": Role.VIEWER}})
+        await until(lambda: _truth(not ear.lines), within_s=SOON_S)
+        site.feed.computed()
+        assert (await stream.next())[0] == "moved"
 
 
 async def test_programs_need_a_token_that_may_read(server: Served, database: Database) -> None:
