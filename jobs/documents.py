@@ -14,6 +14,7 @@ from nightjar.jobs.cached_replies import CachedReply
 from nightjar.jobs.closers import Closers
 from nightjar.jobs.ending import Ending
 from nightjar.jobs.judgings import RunJudging
+from nightjar.jobs.live_request import LiveRequest
 from nightjar.jobs.memory import MemoryFact
 from nightjar.jobs.models import LoadFacts, ModelFacts, ModelSource
 from nightjar.jobs.nights import Aggregates, Baseline, Delivery, NightDocument, Schedule
@@ -236,17 +237,6 @@ class Run(StoredDocument):
                 partialFilterExpression={"outcome.untold": True},
             ),
         ]
-
-
-class LiveRequest(BaseModel):
-    """What only a job has that somebody waits for."""
-
-    user: str
-    seed: int
-    store: bool = True
-    """False: its texts are dropped at its end."""
-    refused: dict[str, int] | None = None
-    """The numbers of a prompt that does not fit the context: `tokens` and `context`."""
 
 
 class Job(StoredDocument):

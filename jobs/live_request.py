@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from pydantic import BaseModel
+
 from nightjar.config.errors import ParameterError, UsageError
 from nightjar.config.surrogates import has_surrogate
 from nightjar.jobs.identity import MOST_SEED
@@ -33,6 +35,17 @@ class LiveAsk:
     """None: any."""
     store: bool = True
     """False: its texts are dropped as soon as it has ended."""
+
+
+class LiveRequest(BaseModel):
+    """What only a job has that somebody waits for."""
+
+    user: str
+    seed: int
+    store: bool = True
+    """False: its texts are dropped at its end."""
+    refused: dict[str, int] | None = None
+    """The numbers of a prompt that does not fit the context: `tokens` and `context`."""
 
 
 def refuse_unable(ask: LiveAsk, facts: ModelFacts) -> None:

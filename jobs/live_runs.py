@@ -19,10 +19,10 @@ from beanie.odm.utils.dump import get_dict
 from nightjar.config.errors import UnknownNameError
 from nightjar.config.version import NIGHTJAR_VERSION
 from nightjar.jobs.backlog import OPEN
-from nightjar.jobs.documents import Job, LiveRequest, Run, RunModel, utc_now
+from nightjar.jobs.documents import Job, Run, RunModel, utc_now
 from nightjar.jobs.events import EventKind, Moved
 from nightjar.jobs.identity import MOST_SEED, digest
-from nightjar.jobs.live_request import LiveAsk, live_sequence
+from nightjar.jobs.live_request import LiveAsk, LiveRequest, live_sequence
 from nightjar.jobs.live_task import LiveTask
 from nightjar.jobs.models import ModelFacts
 from nightjar.jobs.mongo import Database, DuplicateKeyError, Row, insert_absent, quick

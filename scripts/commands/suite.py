@@ -10,12 +10,18 @@ import typer
 from nightjar.config.counting import how_many
 from nightjar.config.errors import OutputError, UnknownNameError
 from nightjar.scripts.views.output import Json, console, emit_json, plain, table
+from nightjar.scripts.views.suites import (
+    first_line,
+    import_day,
+    show_sequence,
+    suite_size,
+    suite_summary,
+    variant_rows,
+    variants_named,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from nightjar.jobs.documents import SuiteVersion
-    from nightjar.jobs.variants import Variant
     from nightjar.pipeline.suites.content import SuiteContent
 
 app = typer.Typer(
@@ -96,10 +102,10 @@ def import_(
 
     version, created, newest = run_async(store())
     if as_json:
-        emit_json({"suite": {**_summary(version), "created": created, **_notes(content)}})
+        emit_json({"suite": {**suite_summary(version), "created": created, **_notes(content)}})
         return
     _print_notes(content)
-    what = f"Suite {version.name!r} version {version.version}: {_size(version)}."
+    what = f"Suite {version.name!r} version {version.version}: {suite_size(version)}."
     print(plain(f"Imported. {what}" if created else f"Nothing to do: this content is there already. {what}"))
     if newest != version.version:
         print(f"The newest version is {newest}; name this one {version.name}@{version.version} to use it.")
@@ -180,10 +186,10 @@ def list_(
     waiting = [name for name in bundled() if name not in newest]
     shown = versions if every else list(newest.values())
     if as_json:
-        emit_json({"suites": [_summary(version) for version in shown], "bundled": waiting})
+        emit_json({"suites": [suite_summary(version) for version in shown], "bundled": waiting})
         return
     rows: list[list[Any]] = [
-        [v.name, v.version, len(v.sequences), sum(s.turns for s in v.sequences), ", ".join(v.tags), _day(v)]
+        [v.name, v.version, len(v.sequences), sum(s.turns for s in v.sequences), ", ".join(v.tags), import_day(v)]
         for v in shown
     ]
     rows += [[name, None, None, None, "comes with Nightjar, imported on first use", None] for name in waiting]
@@ -199,20 +205,24 @@ def show(
     """A suite's sequences. Example: nightjar suite show story-starters --sequence fox-and-star"""
     content, version = _load(name)
     if as_json:
-        emit_json({"suite": _summary(version) | content.model_dump(mode="json", exclude={"name", "tags"})})
+        emit_json({"suite": suite_summary(version) | content.model_dump(mode="json", exclude={"name", "tags"})})
         return
     if sequence is not None:
-        _show_sequence(content, sequence)
+        show_sequence(content, sequence)
         return
     about = "  ".join(text for text in (content.description, f"Licence: {content.licence or 'not given'}.") if text)
-    print(plain(f"{version.name}@{version.version}, {_size(version)}, digest {version.id[:12]}, from {content.source}"))
+    print(
+        plain(
+            f"{version.name}@{version.version}, {suite_size(version)}, digest {version.id[:12]}, from {content.source}"
+        )
+    )
     print(plain(about))
     for left_out in version.left_out:
         print(plain(f"Left out: {left_out}"))
-    rows = [[s.id, s.mode, len(s.turns), ", ".join(s.tags), _shortened(s.turns[0].prompt)] for s in content.sequences]
+    rows = [[s.id, s.mode, len(s.turns), ", ".join(s.tags), first_line(s.turns[0].prompt)] for s in content.sequences]
     console().print(table(None, ("sequence", "mode", "turns>", "tags", "first prompt"), rows))
     if content.variants:
-        console().print(table("Variants", ("variant", "system prompt", "prompt", "parameters"), _variant_rows(content)))
+        console().print(table("Variants", ("variant", "system prompt", "prompt", "parameters"), variant_rows(content)))
 
 
 @app.command()
@@ -288,7 +298,9 @@ def validate(
         emit_json({"suite": {"name": content.name, "id": content.digest, "source": content.source, **counts}})
         return
     _print_notes(content)
-    sizes = f"{how_many(len(content.sequences), 'sequence')}, {how_many(turns, 'turn')}{_tried(content.variants)}"
+    sizes = (
+        f"{how_many(len(content.sequences), 'sequence')}, {how_many(turns, 'turn')}{variants_named(content.variants)}"
+    )
     print(plain(f"Fine: suite {content.name!r}, {sizes}, {content.source}."))
 
 
@@ -311,9 +323,9 @@ def _store(content: SuiteContent, about: dict[str, Any], *, as_json: bool) -> No
 
     version, created = run_async(store())
     if as_json:
-        emit_json({**about, "suite": {**_summary(version), "created": created}})
+        emit_json({**about, "suite": {**suite_summary(version), "created": created}})
         return
-    what = f"Suite {version.name!r} version {version.version}: {_size(version)}."
+    what = f"Suite {version.name!r} version {version.version}: {suite_size(version)}."
     print(plain(f"Imported. {what}" if created else f"Nothing to do: this content is there already. {what}"))
 
 
@@ -345,66 +357,3 @@ def _load(name: str) -> tuple[SuiteContent, SuiteVersion]:
             return await load_content(version, session.database), version
 
     return run_async(load())
-
-
-def _show_sequence(content: SuiteContent, name: str) -> None:
-    sequence = next((s for s in content.sequences if s.id == name), None)
-    if sequence is None:
-        raise UnknownNameError("sequence", name, [s.id for s in content.sequences])
-    tags = ", ".join(sequence.tags) or "none"
-    print(plain(f"{sequence.id}  mode {sequence.mode}  tags: {tags}  {sequence.parameters or ''}"))
-    if sequence.system:
-        print(plain(f"\n[system]\n{sequence.system}"))
-    for message in sequence.messages:
-        print(plain(f"\n[{message.role}, fixed]\n{message.text}"))
-    for index, turn in enumerate(sequence.turns, start=1):
-        print(plain(f"\n[turn {index}{': ' + turn.name if turn.name else ''}]\n{sequence.prompt_text(index - 1)}"))
-        if turn.choices is not None:
-            for at in range(len(turn.choices.texts)):
-                print(plain(f"  {'*' if at in turn.choices.right else '-'} {turn.choices.shown(at)}"))
-        for expectation in turn.expect:
-            print(plain(f"  expects {expectation.check}: {expectation.value}"))
-        if turn.reference:
-            print(plain(f"  reference: {turn.reference}"))
-
-
-def _variant_rows(content: SuiteContent) -> list[list[str]]:
-    def shown(text: str | None) -> str:
-        return "as in the suite" if text is None else _shortened(text) or "none"
-
-    return [
-        [v.name, shown(v.system), shown(v.prompt), ", ".join(f"{key}={value}" for key, value in v.parameters.items())]
-        for v in content.variants
-    ]
-
-
-def _tried(variants: Sequence[Variant]) -> str:
-    return f", {how_many(len(variants), 'variant')}" if variants else ""
-
-
-def _summary(version: SuiteVersion) -> dict[str, Any]:
-    return {
-        "id": version.id,
-        "name": version.name,
-        "version": version.version,
-        "sequences": len(version.sequences),
-        "turns": sum(s.turns for s in version.sequences),
-        "variants": [variant.name for variant in version.variants],
-        "tags": version.tags,
-        "source": version.source,
-        "imported_at": version.imported_at,
-    }
-
-
-def _size(version: SuiteVersion) -> str:
-    turns = how_many(sum(s.turns for s in version.sequences), "turn")
-    return f"{how_many(len(version.sequences), 'sequence')}, {turns}{_tried(version.variants)}"
-
-
-def _day(version: SuiteVersion) -> str:
-    return f"{version.imported_at.astimezone():%Y-%m-%d %H:%M}"
-
-
-def _shortened(text: str) -> str:
-    line = " ".join(text.split())
-    return line if len(line) <= 60 else line[:57] + "..."

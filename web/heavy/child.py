@@ -17,6 +17,8 @@ from typing import Any
 
 MEMORY_BYTES = 3 * 2**30
 """Of data; addresses that are only reserved do not count."""
+LONGEST_ERROR = 20_000
+"""Characters; a file can have an error in each of its lines."""
 
 
 def work_for_parent() -> None:
@@ -45,6 +47,13 @@ async def _work(answers: Any) -> None:
                 await asyncio.to_thread(Path(task["file"]).write_text, text, "utf-8")
                 answer["error"] = None
             except (NightjarError, DatabaseError, MemoryError) as error:
-                answer["error"] = str(error) or type(error).__name__
+                answer["error"] = cut_error(str(error) or type(error).__name__)
             signal.alarm(0)
             print(json.dumps(answer), file=answers, flush=True)
+
+
+def cut_error(text: str) -> str:
+    """Its beginning, where it is too long to be told."""
+    if len(text) <= LONGEST_ERROR:
+        return text
+    return f"{text[:LONGEST_ERROR]}\n... and more: {len(text):,} characters in all."

@@ -12,12 +12,17 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from nightjar.config.errors import NightjarError, ServiceError
+from nightjar.config.errors import NightjarError, QueueFullError, ServiceError
 from nightjar.config.interpreter import PYTHON
 
 CHILDREN = 2
 KEPT = 64
 """Files of results; the one that was used longest ago goes first."""
+MOST_OPEN = 32
+"""Tasks that wait or are worked at; more are not taken, or questions alone could fill the memory."""
+FULL_RETRY_S = 5.0
+LONGEST_ANSWER = 2**20
+"""Bytes of a child's answer, which is a line: an error at most, which the child cuts."""
 LIMIT_S = 120
 PATIENCE_S = 0.15
 """A page that is not ready after so long says that it is being computed."""
@@ -50,19 +55,40 @@ class HeavyPool:
     _folder: tempfile.TemporaryDirectory[str] | None = None
 
     async def look(self, task: HeavyTask, patience_s: float = PATIENCE_S) -> Path | None:
-        """The file with the result; None while it is being worked out. Raises NightjarError where that failed, once."""
+        """The file with the result; None while it is being worked out.
+
+        Raises NightjarError where that failed, to everybody who waited for it; QueueFullError.
+        """
         result = self._results.get(task)
         if result is None:
+            self._check_room()
             result = self._results[task] = asyncio.create_task(self._run(task))
             result.add_done_callback(lambda _: self.told())
             await self._forget_oldest()
-        self._results.move_to_end(task)
+        else:
+            self._results.move_to_end(task)
         done, _ = await asyncio.wait({result}, timeout=patience_s)
         if not done:
             return None
-        if result.exception() is not None:
+        if result.exception() is not None and self._results.get(task) is result:
             del self._results[task]  # asked again, it is tried again
         return result.result()
+
+    def _check_room(self) -> None:
+        if sum(not result.done() for result in self._results.values()) >= MOST_OPEN:
+            raise QueueFullError(
+                f"{MOST_OPEN} reports, searches and the like are being worked out. Ask again in {FULL_RETRY_S:.0f} s.",
+                retry_after_s=FULL_RETRY_S,
+            )
+
+    async def forget(self, task: HeavyTask) -> None:
+        """Deletes a result that nobody will ask for again; nothing happens where there is none."""
+        result = self._results.get(task)
+        if result is None or not result.done():
+            return
+        del self._results[task]
+        if result.exception() is None:
+            await asyncio.to_thread(result.result().unlink, missing_ok=True)
 
     def knows(self, task: HeavyTask) -> bool:
         """Whether it was asked for, and its result is kept."""
@@ -71,9 +97,7 @@ class HeavyPool:
     async def _forget_oldest(self) -> None:
         ended = [task for task, result in self._results.items() if result.done()]
         for task in ended[: max(0, len(self._results) - KEPT)]:
-            result = self._results.pop(task)
-            if result.exception() is None:
-                await asyncio.to_thread(result.result().unlink, missing_ok=True)
+            await self.forget(task)
 
     async def _run(self, task: HeavyTask) -> Path:
         async with self._turn:
@@ -84,7 +108,10 @@ class HeavyPool:
             order = {"kind": task.kind, "arguments": task.arguments, "file": name, "limit_s": self.limit_s}
             answer = await self._ask(child, order)
             if answer is None:
-                raise NightjarError(f"The {task.kind} took longer than {self.limit_s} s, or too much memory.")
+                raise NightjarError(
+                    f"The {task.kind} took longer than {self.limit_s} s or too much memory, or failed by a fault of "
+                    "ours, which the server's log then has."
+                )
             self._idle.append(child)
             if answer["error"] is not None:
                 raise NightjarError(answer["error"])
@@ -92,7 +119,9 @@ class HeavyPool:
 
     async def _start(self) -> asyncio.subprocess.Process:
         pipe = asyncio.subprocess.PIPE
-        child = await asyncio.create_subprocess_exec(*PYTHON, "-c", _COMMAND, stdin=pipe, stdout=pipe)
+        child = await asyncio.create_subprocess_exec(
+            *PYTHON, "-c", _COMMAND, stdin=pipe, stdout=pipe, limit=LONGEST_ANSWER
+        )
         self._all.add(child)
         url, name = await asyncio.to_thread(self.where)
         assert child.stdin is not None

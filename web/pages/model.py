@@ -13,7 +13,7 @@ from nightjar.pipeline.report.data.numbers import ABSENT
 from nightjar.web.auth.roles import Action
 from nightjar.web.heavy.pool import HeavyTask
 from nightjar.web.pages.declare import Done, Visit, page, post_action
-from nightjar.web.pages.words import file_size, moment, path_to, whole_number
+from nightjar.web.pages.words import file_size, moment, path_to, setting_value, whole_number
 from nightjar.web.sheet import Button, Link, NamedFact, Said, Section, Sheet, named_facts
 from nightjar.web.site import Site
 from nightjar.workers.library.editing import add_entry
@@ -126,7 +126,7 @@ def _settings(detail: dict[str, Any]) -> tuple[NamedFact, ...]:
 
 
 def _word(value: object) -> str:
-    return "the file's" if value is None else {True: "yes", False: "no"}.get(value, str(value))  # type: ignore[call-overload]
+    return "the file's" if value is None else setting_value(value)
 
 
 def _links(held: Held, visit: Visit) -> tuple[Link, ...]:

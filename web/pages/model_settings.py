@@ -15,7 +15,7 @@ from nightjar.pipeline.report.data.numbers import ABSENT
 from nightjar.web.auth.roles import Action
 from nightjar.web.pages.declare import Done, Visit, page, post_action
 from nightjar.web.pages.model import find_held, fit_facts, look_json, model_task
-from nightjar.web.pages.words import made_table, path_to
+from nightjar.web.pages.words import made_table, path_to, setting_value
 from nightjar.web.sheet import Choice, Field, Form, Link, Said, Section, Sheet
 from nightjar.web.site import Site
 from nightjar.workers.library.editing import update_entry
@@ -81,14 +81,8 @@ def _stored(entry: RegistryEntry, key: str) -> Any:
     return (entry.load if key in LOAD else entry.parameters).get(key)
 
 
-def _text(value: Any) -> str:
-    return (
-        ""
-        if value is None
-        else {True: "yes", False: "no"}.get(value, str(value))
-        if isinstance(value, bool)
-        else str(value)
-    )
+def _text(value: object) -> str:
+    return "" if value is None else setting_value(value)
 
 
 def _fields(values: dict[str, str]) -> tuple[Field, ...]:

@@ -53,6 +53,7 @@ async def _import(name: str, body: bytes, skip: str, site: Site) -> tuple[str, s
         if ready is None:
             raise UsageError("The file took too long to read.")
         told = json.loads(await asyncio.to_thread(ready.read_text, "utf-8"))
+        await site.heavy.forget(task)
     content = SuiteContent.model_validate(told["content"]).model_copy(update={"left_out": tuple(told["left_out"])})
     version, created = await import_suite(content, site.database)
     what = f"{version.name}, version {version.version}: {how_many(len(version.sequences), 'sequence')}."

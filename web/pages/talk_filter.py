@@ -64,7 +64,8 @@ class TalkFilter:
         query |= {"status": self.status} if self.status in list(JobStatus) else {}
         query |= {"turns.draws.finish_reason": self.finish} if self.finish else {}
         if self.text:
-            has = {"$regex": re.escape(self.text), "$options": "i"}
+            pattern = re.escape(self.text).replace("\0", r"\x00")  # MongoDB takes no null byte in a pattern
+            has = {"$regex": pattern, "$options": "i"}
             query["$or"] = [{"turns.prompt": has}, {"turns.draws.reply": has}, {"turns.draws.reasoning": has}]
         if self.score:
             bounds = {"least": _number("least", self.least), "most": _number("most", self.most)}

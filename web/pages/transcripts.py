@@ -75,7 +75,7 @@ async def build_talks(visit: Visit) -> TalksPage:
     database = visit.site.database
     run = await find_run(visit.path["name"], database)
     wanted = TalkFilter.of(visit)
-    at = max(1, int(visit.one("page", "1"))) if visit.one("page", "1").isdecimal() else 1
+    at = page_number(visit.one("page"))
     found = Job.find(await wanted.query(run, database))
     found = found.sort("+sequence", "+repeat", "+model", "+_id") if wanted.beside else found.sort("+order", "+_id")
     total, jobs = await found.count(), await found.skip((at - 1) * EACH).limit(EACH).to_list()
@@ -96,6 +96,11 @@ async def build_talks(visit: Visit) -> TalksPage:
         ),
         may_label=visit.visitor.can(Action.RUN),
     )
+
+
+def page_number(text: str) -> int:
+    """From 1; what is no number, or none that a page can have, is the first."""
+    return max(1, int(text)) if re.fullmatch("[0-9]{1,9}", text) else 1
 
 
 def _beside(jobs: list[Job], talks: list[Talk]) -> tuple[tuple[Talk, ...], ...]:

@@ -45,6 +45,11 @@ def file_size(count: int | None) -> str:
     return ABSENT if count is None else f"{count / 2**30:.1f} GiB" if count >= 2**30 else f"{count / 2**20:.0f} MiB"
 
 
+def setting_value(value: object) -> str:
+    """A setting as it is typed. 1 and 0 are numbers, though Python takes them for True and False."""
+    return ("yes" if value else "no") if isinstance(value, bool) else str(value)
+
+
 def read_number(field: str, text: str) -> int:
     """A number that somebody typed. Raises UsageError."""
     if not text.isascii() or not text.isdigit():

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
 
+import structlog
 from fastapi import Request
 
 from nightjar.config.errors import NightjarError
@@ -19,6 +20,8 @@ from nightjar.web.openai.streams import WAITING, WAITING_S, sse
 from nightjar.web.site import Site
 from nightjar.web.streams.texts import next_of
 
+DEFECT = "This should not have happened; the server's log has it."
+_log = structlog.get_logger()
 Told = asyncio.Queue[dict[str, Any] | None]
 
 
@@ -43,6 +46,10 @@ class PlayColumn:
         except (NightjarError, DatabaseError) as error:
             site.meters.failed(self.ask.model, error)
             told.put_nowait({"index": self.index, "error": redact_text(str(error))})
+        except Exception as error:  # a column without an end would be waited for without end
+            _log.exception("play_failed", model=self.ask.model)
+            site.meters.failed(self.ask.model, error)
+            told.put_nowait({"index": self.index, "error": DEFECT})
 
     async def leave(self) -> None:
         if self.reply is not None:

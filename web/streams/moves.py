@@ -17,12 +17,12 @@ from nightjar.web.events.feed import told_lines
 from nightjar.web.events.frames import RETRY, STILL_HERE, is_after
 from nightjar.web.routing import Route
 from nightjar.web.site import Site, site_of
-from nightjar.web.visitors import Visitor, identify, visitor_of
+from nightjar.web.visitors import STRANGER, Visitor, identify, visitor_of
 
 STREAMED = {"cache-control": "no-store", "x-accel-buffering": "no"}
 """Of a stream: no proxy holds it back."""
 SILENT_S = 15.0
-"""After so long without an event the stream says that it is there, and whoever listens is looked at again."""
+"""So often a stream says that it is there, and whoever listens is looked at again."""
 RECENT = 200
 LONGEST_PLACE = 40
 
@@ -51,13 +51,16 @@ async def _pieces(after: str, request: Request, site: Site) -> AsyncIterator[str
             missed = await site.feed.missed(after)
             place = missed.place
             yield missed.text
+        looks = Looks(request)
         while not ear.lost:
-            try:
-                frame = await asyncio.wait_for(ear.frames.get(), SILENT_S)
-            except TimeoutError:
-                if not await still_may(request, Action.READ):
+            if looks.due:
+                if not await looks.still_may(Action.READ):
                     return
+                ear.lines = looks.visitor.can(Action.RUN)
                 yield STILL_HERE
+            try:
+                frame = await asyncio.wait_for(ear.frames.get(), looks.left_s)
+            except TimeoutError:
                 continue
             replayed = frame.kind == "moved" and frame.place and place and not is_after(frame.place, place)
             if not replayed:
@@ -66,14 +69,36 @@ async def _pieces(after: str, request: Request, site: Site) -> AsyncIterator[str
                 return
 
 
-async def still_may(request: Request, action: Action) -> bool:
-    """Whether whoever asked may still do so: sessions end, and roles change. True while MongoDB is away."""
-    with contextlib.suppress(DatabaseError, ServiceError):
-        try:
-            return (await identify(request)).can(action)
-        except HTTPException:
-            return False
-    return True
+class Looks:
+    """When it is time to look again at whoever listens, however much is said: sessions end, and roles change."""
+
+    def __init__(self, request: Request) -> None:
+        self.visitor = visitor_of(request)
+        """Who listens, by the last look."""
+        self._request = request
+        self._next = _now() + SILENT_S
+
+    @property
+    def left_s(self) -> float:
+        return max(0.0, self._next - _now())
+
+    @property
+    def due(self) -> bool:
+        return self.left_s == 0
+
+    async def still_may(self, action: Action) -> bool:
+        """Looks again. While MongoDB is away what was known holds."""
+        self._next = _now() + SILENT_S
+        with contextlib.suppress(DatabaseError, ServiceError):
+            try:
+                self.visitor = await identify(self._request)
+            except HTTPException:
+                self.visitor = STRANGER
+        return self.visitor.can(action)
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
 
 
 async def recent_events(request: Request) -> JSONResponse:

@@ -19,7 +19,7 @@ from nightjar.web.auth.roles import Action
 from nightjar.web.events.frames import RETRY, STILL_HERE, event_frame
 from nightjar.web.routing import Route
 from nightjar.web.site import Site, site_of
-from nightjar.web.streams.moves import SILENT_S, STREAMED, holder_of, still_may
+from nightjar.web.streams.moves import STREAMED, Looks, holder_of
 from nightjar.web.visitors import visitor_of
 
 CLOSING_LOOK_S = 0.25
@@ -42,18 +42,20 @@ async def _texts(job: str, request: Request, site: Site) -> AsyncIterator[str]:
         async with site.live.channel.follow(job) as texts:
             with contextlib.suppress(ServiceError):
                 await live_bell.call_out(site.redis, live_bell.AGAIN, job)
+            looks = Looks(request)
             while not site.closing.is_set():
-                message = await next_of(texts, site.closing, SILENT_S)
-                if message is None:
-                    if not await still_may(request, Action.READ):
+                if looks.due:
+                    if not await looks.still_may(Action.READ):
                         return
                     yield STILL_HERE
-                elif message.ended:
+                message = await next_of(texts, site.closing, looks.left_s)
+                if message is None:
+                    continue
+                if message.ended:
                     yield event_frame("ended", {}).text
                     return
-                else:
-                    said = {"fence": message.fence, "turn": message.turn + 1, "part": message.part}
-                    yield event_frame("text", {**said, "offset": message.offset, "text": message.text}).text
+                said = {"fence": message.fence, "turn": message.turn + 1, "part": message.part}
+                yield event_frame("text", {**said, "offset": message.offset, "text": message.text}).text
 
 
 async def next_of(queue: asyncio.Queue[T], closing: asyncio.Event, within_s: float) -> T | None:

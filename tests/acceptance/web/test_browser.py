@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, Page
 
 from tests.browser import CHROMIUM, Watched, picture
 from tests.home import Home, eventually
@@ -27,6 +28,8 @@ PAGES = (
     "/models/nightjar-demo",
     "/models/nightjar-demo/settings",
     "/play",
+    "/search",
+    "/search?q=fox",
     "/new",
     "/workers",
     "/doctor",
@@ -124,6 +127,65 @@ def test_the_report_and_a_page_that_is_computed(browser: Browser, login: dict[st
     picture(watched.page, "report")
     watched.check("the report")
     watched.page.context.close()
+
+
+def test_hostile_replies_and_lines_stay_text(browser: Browser, login: dict[str, Any], address: str) -> None:
+    """In the playground, the watched text and the console, which scripts fill: nothing is made of it but text."""
+    watched = Watched.open(browser, address, storage_state=login)
+    page = watched.page
+    said = [{"index": 0, "job": "j", "seed": 5}]
+    said += [{"index": 0, "part": part, "text": HOSTILE} for part in ("reasoning", "reply")]
+    said += [{"index": 0, "error": HOSTILE}]
+    answer = "".join(f"data: {json.dumps(each)}\n\n" for each in said)
+    page.route("**/play/ask", lambda route: route.fulfill(body=answer, content_type="text/event-stream"))
+    page.route("**/apply-template", lambda route: route.fulfill(json={"prompt": HOSTILE}))
+    page.route("**/play/keep", lambda route: route.fulfill(json={"said": HOSTILE}))
+    watched.go("/play")
+    page.get_by_label("Prompt", exact=True).fill(HOSTILE)
+    page.get_by_role("button", name="Ask").click()
+    page.get_by_role("button", name="Rendered prompt").click()
+    page.locator("#columns pre").wait_for()
+    page.get_by_role("button", name="Branch").click()
+    page.get_by_role("button", name="Keep", exact=True).click()
+    page.get_by_role("button", name="Keep it").click()
+    page.locator("#said .info", has_text="onerror").wait_for()
+    shown = (".prompt", ".reasoning .text", ".reply", ".facts", "pre", "section:nth-of-type(2) .reply")
+    _only_text(page, [*(f"#columns {each}" for each in shown), "#said p"])
+
+    watched.go("/runs/told/transcripts")
+    job = str(page.locator("article.talk").first.get_attribute("id"))[1:]
+    parts = [{"fence": 1, "turn": 1, "part": part, "offset": 0, "text": HOSTILE} for part in ("reasoning", "reply")]
+    stream = "".join(f"event: text\ndata: {json.dumps(part)}\n\n" for part in parts) + "event: ended\ndata: {}\n\n"
+    page.route("**/text", lambda route: route.fulfill(body=stream, content_type="text/event-stream"))
+    watched.go(f"/runs/told?watch={job}")
+    page.get_by_text("The turn is complete").wait_for()
+    _only_text(page, ["#watched .reasoning .text", "#watched .reply"])
+
+    line = {"at": 0, "worker": HOSTILE, "level": HOSTILE, "text": HOSTILE}
+    moved = {"kind": HOSTILE, "at": 0, "run": HOSTILE, "model": HOSTILE, "job": HOSTILE, "worker": HOSTILE}
+    page.route("**/events/recent", lambda route: route.fulfill(json={"moved": [moved], "lines": [line]}))
+    watched.go("/")
+    page.locator("#console-lines div").nth(1).wait_for()
+    with page.expect_event("console", lambda message: message.text == "told"):
+        page.evaluate(
+            """told => { document.addEventListener("nightjar-heard", () => console.log("told"), { once: true });
+                new BroadcastChannel("nightjar-events").postMessage(told); }""",
+            {"moved": [moved], "lines": [line]},
+        )
+    _only_text(page, [f"#console-lines div:nth-child({number})" for number in range(1, 5)])
+    watched.check("hostile texts")
+    page.context.close()
+
+
+HOSTILE = "<img src=/x onerror='document.title=1'><script>document.title=1</script><b hx-get='/x'>{{7*7}}${7*7}</b>"
+
+
+def _only_text(page: Page, places: list[str]) -> None:
+    for place in places:
+        found = page.locator(place).first
+        assert HOSTILE in (found.text_content() or ""), place
+        assert found.locator("*").count() == 0, place
+    assert page.title() != "1"
 
 
 def test_an_action_and_its_answer_by_keyboard(browser: Browser, login: dict[str, Any], address: str) -> None:

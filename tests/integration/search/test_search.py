@@ -14,7 +14,8 @@ from beanie.odm.utils.dump import get_dict
 
 from nightjar.config.errors import NightjarError, UnknownNameError
 from nightjar.jobs.database import Database
-from nightjar.jobs.documents import Job, LiveRequest, Run, utc_now
+from nightjar.jobs.documents import Job, Run, utc_now
+from nightjar.jobs.live_request import LiveRequest
 from nightjar.jobs.live_runs import remove_ended_live
 from nightjar.jobs.lookup import find_turn
 from nightjar.jobs.removal import remove_run

@@ -12,20 +12,21 @@ import httpx
 import pytest
 
 from nightjar.config.embedded import ServiceUrls
-from nightjar.jobs.account_documents import Role, TokenScope
+from nightjar.jobs.account_documents import Role, TokenScope, User
 from nightjar.jobs.accounts import add_token, begin_session, end_session
 from nightjar.jobs.console_lines import publish_lines
 from nightjar.jobs.database import Database
-from nightjar.jobs.documents import Run
+from nightjar.jobs.documents import Job, Run
 from nightjar.jobs.event_stream import STREAM, RedisEvents
 from nightjar.jobs.events import EventKind, Moved
+from nightjar.jobs.live_text import TextMessage, TextPart
 from nightjar.jobs.queue import Doorbell
 from nightjar.jobs.states import RunKind
 from nightjar.web.events import feed as feeds
 from nightjar.web.events.feed import EventFeed
 from nightjar.web.events.frames import event_frame
 from nightjar.web.site import Site
-from nightjar.web.streams import moves
+from nightjar.web.streams import moves, texts
 from tests.integration.web.conftest import COOKIE, HOST, Visits
 from tests.integration.web.test_server import SOON_S, Served, served
 from tests.workbench import until
@@ -78,12 +79,12 @@ async def server(visits: Visits, site: Site) -> AsyncIterator[Served]:
 
 
 @contextlib.asynccontextmanager
-async def told(server: Served, secret: str | None = None, **headers: str) -> AsyncIterator[Told]:
+async def told(server: Served, secret: str | None = None, path: str = "/events", **headers: str) -> AsyncIterator[Told]:
     sent = {"host": HOST, **{name.replace("_", "-"): value for name, value in headers.items()}}
     sent |= {} if secret is None else {"cookie": f"{COOKIE}={secret}"}
     async with (
         httpx.AsyncClient(base_url=server.url, headers=sent, timeout=SOON_S) as client,
-        client.stream("GET", "/events") as answer,
+        client.stream("GET", path) as answer,
     ):
         yield Told(answer)
 
@@ -213,6 +214,66 @@ async def test_a_session_that_ends_is_told_nothing_more(
     async with told(server, secret) as stream:
         await end_session(secret, database)
         await stream.over()
+
+
+async def test_a_session_that_ends_is_told_nothing_more_however_much_moves(
+    server: Served, site: Site, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A busy stream is never silent; whoever listens is looked at all the same."""
+    monkeypatch.setattr(moves, "SILENT_S", 0.5)
+    secret = await owner(database)
+
+    async def move_on() -> None:
+        while True:
+            site.feed.computed()
+            await asyncio.sleep(0.05)
+
+    async with told(server, secret) as stream:
+        moving = asyncio.create_task(move_on())
+        try:
+            assert (await stream.next())[0] == "moved"
+            await end_session(secret, database)
+            await stream.over()
+        finally:
+            moving.cancel()
+
+
+async def test_a_watched_text_ends_with_its_session(
+    server: Served, site: Site, run: Run, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However much is written."""
+    monkeypatch.setattr(moves, "SILENT_S", 0.5)
+    secret = await owner(database)
+    job = await Job.find_one({"run": run.id})
+    assert job is not None
+    part = TextMessage(fence=1, turn=0, part=TextPart.REPLY, offset=0, text="Once ")
+
+    async def written(*arguments: object) -> TextMessage:
+        await asyncio.sleep(0.05)
+        return part
+
+    monkeypatch.setattr(texts, "next_of", written)
+    async with site.live, told(server, secret, f"/runs/nightly/jobs/{job.id}/text") as stream:
+        assert (await stream.next())[0] == "text"
+        await end_session(secret, database)
+        await stream.over()
+
+
+async def test_who_may_no_longer_run_hears_no_more_lines(
+    server: Served, site: Site, visits: Visits, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Their stream goes on, with what they still may hear."""
+    monkeypatch.setattr(moves, "SILENT_S", 0.1)
+    await visits.users()
+    secret = await begin_session("operator", HOST, instead_of=None, database=database)
+    async with told(server, secret) as stream:
+        await until(lambda: _truth(bool(site.feed._ears)), within_s=SOON_S)
+        [ear] = site.feed._ears
+        assert ear.lines
+        await User.find({"_id": "operator"}).update({"$set": {"role": Role.VIEWER}})
+        await until(lambda: _truth(not ear.lines), within_s=SOON_S)
+        site.feed.computed()
+        assert (await stream.next())[0] == "moved"
 
 
 async def test_programs_need_a_token_that_may_read(server: Served, database: Database) -> None:

@@ -17,6 +17,7 @@ from nightjar.jobs.documents import Job, SequenceDocument, SuiteVersion
 from nightjar.jobs.states import JobStatus
 from nightjar.web.gate import OUR_HEADER
 from nightjar.web.play.schema import MOST_MODELS
+from nightjar.web.play.streams import DEFECT
 from nightjar.workers.engine.fake import ScriptedEngine
 from tests.integration.web.conftest import Visits
 from tests.integration.web.test_server import SOON_S, served
@@ -121,3 +122,17 @@ async def test_viewers_play_nothing(visits: Visits) -> None:
         asked = {"asks": [{"model": "m", "messages": STORY}]}
         answer = await client.post("/play/ask", json=asked, headers={OUR_HEADER: "1"})
         assert answer.status_code == 403
+
+
+async def test_a_column_that_fails_by_a_fault_of_ours_ends(visits: Visits, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The others would wait for it without end; nothing of the fault is told."""
+
+    async def broken(ask: object) -> None:
+        raise ZeroDivisionError("secret detail")
+
+    monkeypatch.setattr(visits.app.state.site.live, "submit", broken)
+    asked = {"asks": [{"model": name, "messages": STORY} for name in ("a", "b")]}
+    async with await visits.owner() as client:
+        answer = await client.post("/play/ask", json=asked, timeout=SOON_S)
+    assert sorted(each["index"] for each in told(answer.text) if each["error"] == DEFECT) == [0, 1]
+    assert "secret detail" not in answer.text

@@ -10,7 +10,7 @@ import pytest
 from nightjar.config.embedded import ServiceUrls
 from nightjar.config.settings import Settings
 from nightjar.jobs.database import Database
-from nightjar.jobs.documents import Run
+from nightjar.jobs.documents import Job, Run
 from nightjar.jobs.queue import Doorbell
 from nightjar.web.app import create_app
 from nightjar.web.gate import GateRules
@@ -29,6 +29,29 @@ ADDRESSES = (
     "data-recent",
     "data-to",
     "data-ask",
+    "data-keep",
+    "data-template",
+    "data-curl",
+    "data-text",
+)
+PAGES = (
+    "/",
+    "/runs",
+    "/runs/nightly",
+    "/runs/nightly?watch=JOB",
+    "/runs/nightly/transcripts",
+    "/compare",
+    "/trend",
+    "/search",
+    "/schedules",
+    "/suites",
+    "/models",
+    "/models/get",
+    "/play",
+    "/new",
+    "/workers",
+    "/doctor",
+    "/settings",
 )
 
 
@@ -46,7 +69,9 @@ async def visits(settings: Settings, database: Database, services: ServiceUrls) 
 
 async def test_every_address_is_below_it(visits: Visits, run: Run) -> None:
     async with await visits.owner() as client:
-        for path in ("/", "/runs", "/runs/nightly", "/suites", "/models", "/models/get", "/play", "/new", "/settings"):
+        job = await Job.find_one({"run": run.id})
+        assert job is not None
+        for path in (each.replace("JOB", job.id) for each in PAGES):
             for asked in (path, ROOT + path):
                 tags = Tags(await get(client, asked)).found
                 found = [str(attrs[name]) for _, attrs in tags for name in ADDRESSES if name in attrs]

@@ -93,3 +93,15 @@ async def test_viewers_import_nothing(visits: Visits) -> None:
             headers={"nightjar-request": "1", "origin": "http://127.0.0.1:8420"},
         )
     assert answer.status_code == 403
+
+
+async def test_a_file_of_errors_alone_is_refused_and_costs_no_child(visits: Visits) -> None:
+    """All of them together are longer than a pipe is read at once; of what was read nothing is kept."""
+    wrong = "nightjar: 1\nsequences:\n" + "".join(f"  - {{ id: s{n}, turns: [{{ promt: x }}] }}\n" for n in range(600))
+    heavy = visits.app.state.site.heavy
+    async with await visits.owner() as client:
+        for content, status in ((wrong, 400), (wrong, 400), (GOOD, 200)):
+            answer = await client.post("/suites/import?file=t.yaml", content=content, headers={"accept": "*/*"})
+            assert answer.status_code == status, answer.text[:500]
+    assert len(heavy._all) == 1
+    assert not heavy._results

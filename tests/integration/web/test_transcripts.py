@@ -57,6 +57,28 @@ async def test_a_bound_that_is_no_number_is_refused(visits: Visits, run: Run) ->
     assert answer.status_code == 400
 
 
+@pytest.mark.parametrize(
+    "asked",
+    [
+        "page=" + "9" * 30,  # more than MongoDB can skip
+        "page=" + "9" * 5_000,
+        "page=-1",
+        "page=%C2%B2",
+        "page=999999999",
+        "text=%00",
+        "text=%FF%FE",
+        "text=" + "(" * 300,
+        "label=%00&tag=$where",
+        "score=x&least=nan&most=inf",
+        "sequence=a&sequence=%7B%7D&model[$ne]=m",
+    ],
+)
+async def test_nonsense_in_the_address_is_no_fault_of_ours(asked: str, visits: Visits, run: Run) -> None:
+    async with await visits.owner() as client:
+        answer = await client.get(f"/runs/nightly/transcripts?{asked}")
+    assert answer.status_code in (200, 400)
+
+
 async def test_two_models_side_by_side(visits: Visits, run: Run, database: Database) -> None:
     job = await add_turns(database, "Of a fox.")
     row = await database.jobs.find_one({"_id": job.id})

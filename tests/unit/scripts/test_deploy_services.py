@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,29 @@ def test_what_the_compose_file_mounts_is_there() -> None:
     mounted = re.findall(r"- \./(\S+?):", (DEPLOY / "compose.yaml").read_text())
     assert mounted
     assert all((DEPLOY / path).is_dir() for path in mounted)
+
+
+def test_the_commands_it_names_run_where_they_are_run() -> None:
+    """In a service that starts without a user, as the page does not, by the path that its image has."""
+    text = (DEPLOY / "compose.yaml").read_text()
+    named = re.findall(r"docker compose exec (\S+) (\S+) (\w+) (\w+)", text)
+    assert len(named) == 2
+    for service, program, command, act in named:
+        assert service != "web"
+        assert COMPOSE["services"][service]["entrypoint"][0] == program
+        commands = import_module(f"nightjar.scripts.commands.{command}").app.registered_commands
+        assert act in {each.name or each.callback.__name__ for each in commands}
+    assert f"docker compose up -d {named[0][0]}\n" in text
+
+
+def test_volumes_belong_to_the_user_of_the_image() -> None:
+    """A folder that the image lacks would be made for its volume, and be root's."""
+    image = (DEPLOY / "Containerfile.cuda").read_text()
+    [made] = re.findall(r"mkdir -p (.+) && chown nightjar (.+)\n", image)
+    assert made[0] == made[1]
+    mounted = {volume for service in COMPOSE["services"].values() for volume in service.get("volumes", ())}
+    ours = {path.partition(":/opt/nightjar/")[2] for path in mounted if ":/opt/nightjar/" in path}
+    assert ours == set(made[0].split())
 
 
 @pytest.fixture(scope="module")
