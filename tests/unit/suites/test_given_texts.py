@@ -137,8 +137,7 @@ WHOLE_SUITES = [
     ),
     # A rule under which the metric has no value, whatever the model.
     (
-        "mode: perplexity\nperplexity: {bos: false}\nprimary_metric: word_perplexity\n"
-        "sequences: [{id: a, turns: [Q]}]",
+        "mode: perplexity\nperplexity: {bos: false}\nprimary_metric: word_perplexity\nsequences: [{id: a, turns: [Q]}]",
         "word_perplexity is not known of texts whose rule",
     ),
     (
