@@ -165,6 +165,10 @@ WHOLE_SUITES = [
         "for sequence 'a', the pool has 0 other questions, and 1 are asked for",
     ),
     (
+        "pools: {p: [{prompt: P, answer: x}]}\nexamples: {pool: p, count: 2}\nsequences: [{id: a, turns: [Q]}]",
+        "the pool has 1 other question, and 2 are asked for",
+    ),
+    (
         "variants: [{name: v, prompt: 'Say {{prompt}}'}]\nmode: perplexity\nsequences: [{id: a, turns: [Q]}]",
         "a variant has a prompt of its own",
     ),
