@@ -68,25 +68,26 @@ async def lapse(database: Database, run: str) -> bool:
 async def test_a_scored_job_that_is_taken_from_its_worker_commits_each_turn_once(bench: Bench) -> None:
     """The next worker begins at the turn that was lost and finds what an undisturbed one finds; the first one's late
     scores are committed by nobody."""
+    first, second = Counting(stuck_at=3), Counting()
     await make_run("whole", sequences=1, turns=TURNS, choices=CHOICES)
     async with bench.dispatching():
         async with bench.worker(Counting(), burst=True, name="zero:1:1") as undisturbed:
             assert await asyncio.wait_for(undisturbed.task, 120) == 0
         await make_run("lost", sequences=1, turns=TURNS, choices=CHOICES)
-        async with bench.worker(Counting(stuck_at=3), name="one:1:1") as first:
+        async with bench.worker(first, name="one:1:1"):
             try:
-                await asyncio.wait_for(first.engine.stuck.wait(), 60)
+                await asyncio.wait_for(first.stuck.wait(), 60)
                 await until(lambda: lapse(bench.database, "lost"))
-                async with bench.worker(Counting(), burst=True, name="two:1:1") as second:
-                    assert await asyncio.wait_for(second.task, 120) == 0
+                async with bench.worker(second, burst=True, name="two:1:1") as other:
+                    assert await asyncio.wait_for(other.task, 120) == 0
             finally:
-                first.engine.let_go.set()
+                first.let_go.set()
         whole, job = await the_job("whole"), await the_job("lost")
 
     assert (job.status, job.lapses, job.turns_committed) == (JobStatus.DONE, 1, TURNS)
     assert [(turn.index, turn.worker) for turn in job.turns] == [
         (0, "one:1:1"), (1, "one:1:1"), (2, "two:1:1"), (3, "two:1:1"),
     ]  # fmt: skip
-    assert second.engine.asked == TURNS - 2
+    assert second.asked == TURNS - 2
     assert [turn.likelihoods for turn in job.turns] == [turn.likelihoods for turn in whole.turns]
     assert {turn.draw.reply for turn in whole.turns} <= set(CHOICES.texts)
