@@ -84,7 +84,7 @@ async def change_user(name: str, database: Database, *, role: Role | None = None
 async def remove_user(name: str, database: Database) -> None:
     """With their sessions, tokens and memories. Raises UnknownNameError, and UsageError for the last admin."""
     await _check_not_last_admin(await find_user(name))
-    for collection in ("web_sessions", "api_tokens", "facts"):
+    for collection in ("web_sessions", "api_tokens", "facts", "cached_replies"):
         await database.raw[collection].delete_many({"user": name})
     await database.raw["users"].delete_one({"_id": name})
 

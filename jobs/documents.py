@@ -10,6 +10,7 @@ from pymongo import ASCENDING, IndexModel
 
 from nightjar.config.errors import UsageError
 from nightjar.jobs.account_documents import ApiToken, AuditEntry, OneTimeKey, User, WebSession
+from nightjar.jobs.cached_replies import CachedReply
 from nightjar.jobs.closers import Closers
 from nightjar.jobs.ending import Ending
 from nightjar.jobs.judgings import RunJudging
@@ -399,4 +400,5 @@ ALL: tuple[type[StoredDocument], ...] = (
     Expense,
     EndpointPause,
     RoutingPolicy,
+    CachedReply,
 )

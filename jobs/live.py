@@ -232,10 +232,11 @@ class LiveRequests:
             await live_runs.drop_texts(found, self.database)
 
     async def _admitted(self, ask: LiveAsk | LiveTask) -> ModelFacts:
-        facts, _ = await asyncio.gather(self._facts(ask.model), self._check_room(ask))
+        facts, _ = await asyncio.gather(self.facts_of(ask.model), self._check_room(ask))
         return facts
 
-    async def _facts(self, model: str) -> ModelFacts:
+    async def facts_of(self, model: str) -> ModelFacts:
+        """What a host has published of a model. Raises UnknownNameError."""
         known = (await published([model], self.database)).get(model)
         if known is None:
             names = await self.database.raw["models"].distinct("_id")

@@ -54,6 +54,10 @@ class LiveEnd:
     empty: str | None
     usd: float | None = None
     """What it cost at its endpoint; None for a local model, and where the price is unknown."""
+    cached: bool = False
+    """It was computed for an earlier request, or for another at the same time."""
+    saved_usd: float | None = None
+    """Of a cached one: what it cost then."""
     chances: tuple[TokenChance, ...]
     """Token by token, those of the reasoning first; empty unless `top_logprobs` asked for them."""
 

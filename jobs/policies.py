@@ -125,7 +125,10 @@ async def all_policies() -> list[RoutingPolicy]:
 
 
 async def find_policy(address: str) -> RoutingPolicy:
-    """The newest version of `alias:NAME`, `router:NAME` or NAME; `@VERSION` names another. Raises UnknownNameError."""
+    """The newest version of `alias:NAME`, `router:NAME` or NAME; `@VERSION` names another.
+
+    Raises UnknownNameError, UsageError where an alias and a router are both called so.
+    """
     name, _, version = address.partition("@")
     kind, colon, rest = name.rpartition(":")
     known = [policy for policy in await all_policies() if policy.name == rest]
@@ -134,6 +137,9 @@ async def find_policy(address: str) -> RoutingPolicy:
     if not known:
         names = {policy.address for policy in await all_policies()}
         raise UnknownNameError("policy", address, names, "`nightjar router list` shows them.")
+    kinds = sorted({policy.address for policy in known})
+    if len(kinds) > 1:
+        raise UsageError(f"{address!r} is the name of several policies: {', '.join(kinds)}. Say which.")
     return known[0]
 
 

@@ -30,7 +30,7 @@ _KEPT_S = 400 * 86_400
 
 
 class Expense(StoredDocument):
-    """One request to an endpoint; `_id` is "JOB.FENCE.TURN.DRAW.TRY"."""
+    """One request to an endpoint; `_id` is "JOB.FENCE.TURN.DRAW.LEFT_OUT.TRY"."""
 
     id: str  # type: ignore[assignment]
     run: str
@@ -78,11 +78,15 @@ class EndpointPause(StoredDocument):
 
 
 class BudgetSpentError(Exception):
-    """The request would cost more than is left: nothing is reserved, nothing may be sent. `whose`: run or endpoint."""
+    """The request would cost more than is left: nothing is reserved, nothing may be sent.
 
-    def __init__(self, whose: str, reason: str) -> None:
+    `whose`: run or endpoint. `may_pass`: there may be room again once the requests under way are settled.
+    """
+
+    def __init__(self, whose: str, reason: str, *, may_pass: bool) -> None:
         super().__init__(reason)
         self.whose = whose
+        self.may_pass = may_pass
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,7 +120,7 @@ async def reserve(expense: Expense, budgets: Budgets, database: Database) -> Non
     for whose, budget, query in limits:
         if budget is None:
             continue
-        total = await patiently(lambda query=query: _total(query, database))  # type: ignore[misc]
+        total, open_usd = await patiently(lambda query=query: _total(query, database))  # type: ignore[misc]
         if total > budget:
             await give_back_reservation(expense.id, database)
             before = total - cost
@@ -125,14 +129,17 @@ async def reserve(expense: Expense, budgets: Budgets, database: Database) -> Non
                 whose,
                 f"the budget of ${budget:.2f}{place} is used up: ${before:.4f} are spent or under way, and the next "
                 f"request of {expense.model} may cost ${cost:.4f}",
+                may_pass=total - open_usd + cost <= budget,
             )
 
 
-async def _total(query: Row, database: Database) -> float:
+async def _total(query: Row, database: Database) -> tuple[float, float]:
+    """US dollars spent or reserved, and of these what is reserved."""
     amount = {"$ifNull": ["$usd", {"$ifNull": ["$reserved_usd", 0]}]}
-    groups = [{"$match": query}, {"$group": {"_id": None, "usd": {"$sum": amount}}}]
+    reserved = {"$cond": ["$settled", 0, {"$ifNull": ["$reserved_usd", 0]}]}
+    groups = [{"$match": query}, {"$group": {"_id": None, "usd": {"$sum": amount}, "open": {"$sum": reserved}}}]
     rows = await (await database.raw["expenses"].aggregate(groups)).to_list()
-    return float(rows[0]["usd"]) if rows else 0.0
+    return (float(rows[0]["usd"]), float(rows[0]["open"])) if rows else (0.0, 0.0)
 
 
 async def settle_expense(expense: Expense, use: TokenUse, database: Database) -> None:
@@ -145,8 +152,9 @@ async def settle_expense(expense: Expense, use: TokenUse, database: Database) ->
 
 
 async def give_back_reservation(identity: str, database: Database) -> None:
-    """Of a request that was never sent, or that its server refused: it costs nothing."""
-    await patiently(lambda: database.raw["expenses"].delete_one({"_id": identity, "settled": False}))
+    """Of a request that was never sent, or that its server refused: it costs nothing, even if it was held for lost."""
+    query: Row = {"_id": identity, "$or": [{"settled": False}, {"lost": True}]}
+    await patiently(lambda: database.raw["expenses"].delete_one(query))
 
 
 async def settle_lost(database: Database, *, after_s: float = LOST_AFTER_S) -> int:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from nightjar.config.counting import how_many
+
 
 @dataclass(frozen=True, kw_only=True)
 class TriedEndpoint:
@@ -26,7 +28,7 @@ class TriedEndpoint:
         """For a person."""
         if not self.ok:
             return [f"{self.name} ({self.host}) does not answer as it should: {self.problem}."]
-        said = [f"{self.name} ({self.host}) answers and lists {self.listed} models."]
+        said = [f"{self.name} ({self.host}) answers and lists {how_many(self.listed, 'model')}."]
         said += [f"It does not list {model!r}, which the registry names." for model in self.missing]
         return said + (["It was paused; requests are sent to it again."] if self.resumed else [])
 

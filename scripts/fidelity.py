@@ -20,7 +20,7 @@ from nightjar.config.version import NIGHTJAR_VERSION
 from nightjar.jobs.documents import utc_now
 from nightjar.jobs.doing import Activity, Doing
 from nightjar.jobs.fidelity import Deviations, LoadedSide
-from nightjar.pipeline.fidelity.costs import front_measures, load_costs, pareto_front
+from nightjar.pipeline.fidelity.costs import front_measures, in_run, load_costs, pareto_front
 from nightjar.pipeline.fidelity.drift import check_drift
 from nightjar.pipeline.fidelity.numbers import fidelity_numbers
 from nightjar.pipeline.fidelity.result import FidelityResult, FidelityRow, Material
@@ -46,7 +46,6 @@ if TYPE_CHECKING:
     from nightjar.pipeline.report.data.run_report import RunReport
 
 DEFAULT_WINDOW = 512
-LEAST_WINDOW = 16
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,7 +141,7 @@ def read_material(loads: Sequence[FidelityLoad], source: TextSource | StoredJobs
 def _windows(
     source: TextSource, ids: Sequence[Sequence[int]], bos: int | None, loads: Sequence[FidelityLoad]
 ) -> ReadMaterial:
-    window, layout = source.window or DEFAULT_WINDOW, source.layout
+    window, layout = source.window or min(DEFAULT_WINDOW, longest_context(loads) or DEFAULT_WINDOW), source.layout
     _check_context(window, loads, "--window asks for")
     cut = [
         passage for number, each in enumerate(ids) for passage in cut_windows(each, bos, window, layout, text=number)
@@ -307,6 +306,7 @@ def fidelity_result(
     measures = front_measures({row.label: row.costs for row in rows}, divergence)
     front = pareto_front([row.label for row in rows], measures)
     rows = [replace(row, on_front=row.label in front) for row in rows]
+    told = report is not None and any(in_run(row.side, report) is not None for row in rows)
     estimated = any(row.numbers is not None and not row.numbers.exact for row in rows)
     return FidelityResult(
         generated_by=f"Nightjar {NIGHTJAR_VERSION}",
@@ -314,7 +314,7 @@ def fidelity_result(
         material=material.about,
         reference=rows[0],
         candidates=tuple(rows[1:]),
-        costs_from=None if report is None else report.provenance.name,
+        costs_from=report.provenance.name if report is not None and told else None,
         front_of=tuple(measure.name for measure in measures),
         gates=tuple(
             result
@@ -322,21 +322,25 @@ def fidelity_result(
             if row.numbers is not None
             for result in check_drift(gates, row.label, row.numbers)
         ),
-        notices=(*compared.notices, *_notices(material, rows)),
+        notices=(*compared.notices, *_notices(material, rows, None if told else report)),
         seed=seed if estimated else None,
     )
 
 
-def _notices(material: ReadMaterial, rows: Sequence[FidelityRow]) -> list[Notice]:
+def _notices(material: ReadMaterial, rows: Sequence[FidelityRow], unrelated: RunReport | None) -> list[Notice]:
+    """`unrelated`: the run, where it knows none of the loads."""
     notices = []
+    if unrelated is not None:
+        text = (
+            f"None of the loads took part in run {unrelated.provenance.name} with this file, these cache types and "
+            "this flash attention, so that it says nothing of their checks, speed, memory or energy."
+        )
+        notices.append(Notice(level="warning", text=text))
     if material.about.left_out:
         reasons = _counted(material.about.left_out)
         notices.append(Notice(level="warning", text=f"Left out: {reasons}."))
-    builds = {row.side.load.llama_cpp_build for row in rows}
-    if len(builds) > 1:
-        notices.append(Notice(level="info", text=f"The loads were computed by {' and '.join(sorted(builds))}."))
     numbers = next((row.numbers for row in rows if row.numbers is not None), None)
-    if numbers is not None and numbers.unit == "window":
+    if numbers is not None and numbers.unit == "window" and numbers.kld.interval is not None:
         text = "Intervals are over the windows of the text, which may resemble each other more than other texts would."
         notices.append(Notice(level="info", text=text))
     return notices

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gzip
 import json
 import ssl
 import threading
@@ -31,10 +32,14 @@ class FakeEndpoint:
     reasoning: str = ""
     says_use: bool = True
     model: str = MODEL_AT_FAKE
+    is_website: bool = False
+    """It answers a GET with a page."""
     pause_s: float = 0.0
     """Between two events."""
     finish_reason: str = "stop"
     faults: deque[str] = field(default_factory=deque)
+    says: str | None = None
+    """Instead of the words of an error in the middle."""
     always: str | None = None
     """A fault of every request."""
     bodies: list[dict[str, Any]] = field(default_factory=list)
@@ -98,7 +103,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         self.endpoint.headers.append(dict(self.headers))
-        if self._admitted():
+        if self.endpoint.is_website:
+            self._json(200, "<html>Welcome</html>")
+        elif self._admitted():
             self._json(200, {"object": "list", "data": [{"id": self.endpoint.model, "object": "model"}]})
 
     def do_POST(self) -> None:
@@ -155,7 +162,7 @@ class _Handler(BaseHTTPRequestHandler):
         for part in _parts(fake.reasoning):
             self._event(named, {thoughts: part})
         for number, part in enumerate(_parts(text)):
-            if number == 1 and fault in ("cut", "half event", "silence in the middle", "error in the middle"):
+            if number == 1 and fault in _BREAKS:
                 self._break(fault)
                 return
             self._event(named, {"content": part})
@@ -177,8 +184,11 @@ class _Handler(BaseHTTPRequestHandler):
     def _break(self, fault: str) -> None:
         if fault == "half event":
             self._chunk(b'data: {"choices": [{"delta": {"cont')
-        if fault == "error in the middle":
-            self._write({"error": {"message": "The server had an error", "code": "500"}})
+        if fault in _ERRORS:
+            self._write({"error": _ERRORS[fault] | {"message": self.endpoint.says or _ERRORS[fault]["message"]}})
+        if fault == "keep-alives":
+            while not self.endpoint.stopping.wait(0.1):
+                self._chunk(b": still working\n\n")
         if fault == "silence in the middle":
             self.endpoint.stopping.wait(30)
         self.close_connection = True
@@ -195,6 +205,25 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.flush()
 
 
+_ERRORS: dict[str, dict[str, Any]] = {
+    "error in the middle": {"message": "The server had an error", "code": "500"},
+    "numbered error in the middle": {"message": "Upstream failed", "code": 502},
+    "too long in the middle": {"message": "This model's maximum context length is 64 tokens", "code": 400},
+}
+_BREAKS = {*_ERRORS, "cut", "half event", "silence in the middle", "keep-alives"}
+
+
+def _packed(handler: _Handler) -> None:
+    """Asked or not: half a kilobyte that unpacks to half a megabyte."""
+    text = gzip.compress(b" " * 500_000)
+    handler.send_response(200)
+    handler.send_header("content-type", "text/event-stream")
+    handler.send_header("content-encoding", "gzip")
+    handler.send_header("content-length", str(len(text)))
+    handler.end_headers()
+    handler.wfile.write(text)
+
+
 def _silent(handler: _Handler) -> None:
     handler.endpoint.stopping.wait(30)
     handler.close_connection = True
@@ -208,6 +237,8 @@ _WHOLE: dict[str, Callable[[_Handler], None]] = {
     "429": lambda handler: handler.fail(429, "Rate limit reached"),
     "429 retry after": lambda handler: handler.fail(429, "Rate limit reached", retry_after="0.2"),
     "429 retry long": lambda handler: handler.fail(429, "Rate limit reached", retry_after="900"),
+    "no credit": lambda handler: handler.fail(429, "You exceeded your current quota", "insufficient_quota"),
+    "packed": _packed,
     "500": lambda handler: handler.fail(500, "The server had an error"),
     "503": lambda handler: handler.fail(503, "Overloaded"),
     "503 retry after": lambda handler: handler.fail(503, "Overloaded", retry_after="0.1"),

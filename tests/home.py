@@ -66,6 +66,12 @@ class Home:
                 [*COMMAND, *words], cwd=self.folder, env=environment, stdout=log, stderr=log, start_new_session=True
             )
 
+    def stop(self, name: str) -> None:
+        """Ends a command as a supervisor would, and waits for it."""
+        command = self.running.pop(name)
+        command.terminate()
+        command.wait(120)
+
     def log(self, name: str) -> Path:
         return self.folder / f"{name}.log"
 

@@ -11,6 +11,7 @@ from pydantic import SecretStr
 from nightjar.config.version import NIGHTJAR_VERSION
 from nightjar.jobs.live import LiveRequests
 from nightjar.jobs.mongo import Database
+from nightjar.jobs.reply_cache import ReplyCache
 from nightjar.web import metrics, open_routes
 from nightjar.web.api import acting, reading
 from nightjar.web.events.feed import EventFeed
@@ -68,6 +69,7 @@ def create_app(
         rules=rules,
         heavy=heavy,
         live=live,
+        replies=ReplyCache(live, settings.live),
         feed=feed,
         pulls=Pulls(settings=settings),
         closing=closing,

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from nightjar.jobs.live_state import LiveEnd
+from nightjar.jobs.reply_cache import CacheUse
 
 _SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
 _PER_TOKEN_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1)
@@ -14,11 +15,17 @@ _PER_TOKEN_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1)
 
 @dataclass(frozen=True, kw_only=True)
 class LiveTotals:
-    """Sums over all models."""
+    """Sums over all models. Tokens and seconds are of replies that were computed for their request."""
 
-    replies: int
-    reply_tokens: int
-    seconds: float
+    replies: int = 0
+    computed: int = 0
+    reply_tokens: int = 0
+    seconds: float = 0.0
+    looked_up: int = 0
+    """Requests that might have been given an earlier reply, and were answered or not; `cached`: those that were."""
+    cached: int = 0
+    saved_usd: float | None = None
+    """What cached replies cost when they were computed; None while none of them had a price."""
 
 
 def _counter(registry: CollectorRegistry, name: str, text: str, *labels: str) -> Counter:
@@ -46,6 +53,7 @@ class Meters:
         self._success = _counter(registry, "request_success", "Replies, by why they ended.", "finished_reason")
         self._failed = _counter(registry, "request_failure", "Requests without a reply, by the error.", "error")
         self._fallbacks = _counter(registry, "request_fallback", "Routed requests it gave no reply to.")
+        self._cache = _counter(registry, "reply_cache_requests", "Requests, by what the cache had.", "result")
         self._prompt = _counter(registry, "prompt_tokens", "Tokens of prompts.")
         self._cached = _counter(registry, "prefix_cache_hits", "Tokens of prompts that were not computed again.")
         self._reply = _counter(registry, "generation_tokens", "Tokens of replies, reasoning included.")
@@ -53,7 +61,7 @@ class Meters:
         self._each = _histogram(registry, "time_per_output_token_seconds", "Between tokens.", _PER_TOKEN_S)
         self._queue = _histogram(registry, "request_queue_time_seconds", "Before the engine began.", _SECONDS)
         self._whole = _histogram(registry, "e2e_request_latency_seconds", "From the request to its end.", _SECONDS)
-        self._totals = LiveTotals(replies=0, reply_tokens=0, seconds=0.0)
+        self._totals = LiveTotals()
 
     @property
     def totals(self) -> LiveTotals:
@@ -61,9 +69,30 @@ class Meters:
 
     def ended(self, model: str, end: LiveEnd) -> None:
         """Counts a reply."""
+        self._success.labels(model, end.finish_reason).inc()
+        if end.cached:
+            self._count_cached(end)
+        else:
+            self._count_computed(model, end)
+
+    def looked_up(self, model: str, use: CacheUse) -> None:
+        """Counts a request by what the cache had for it."""
+        self._cache.labels(model, use).inc()
+        before = self._totals
+        self._totals = replace(
+            before,
+            looked_up=before.looked_up + (use is not CacheUse.OFF),
+            cached=before.cached + (use in (CacheUse.HIT, CacheUse.SHARED)),
+        )
+
+    def _count_cached(self, end: LiveEnd) -> None:
+        before = self._totals
+        saved = before.saved_usd if end.saved_usd is None else (before.saved_usd or 0.0) + end.saved_usd
+        self._totals = replace(before, replies=before.replies + 1, saved_usd=saved)
+
+    def _count_computed(self, model: str, end: LiveEnd) -> None:
         queue_s = (end.claim_s or 0.0) + end.queue_s
         whole_s = queue_s + end.prefill_s + end.decode_s
-        self._success.labels(model, end.finish_reason).inc()
         self._prompt.labels(model).inc(end.prompt_tokens)
         self._cached.labels(model).inc(end.reused_tokens)
         self._reply.labels(model).inc(end.reply_tokens)
@@ -74,8 +103,10 @@ class Meters:
         self._queue.labels(model).observe(queue_s)
         self._whole.labels(model).observe(whole_s)
         before = self._totals
-        self._totals = LiveTotals(
+        self._totals = replace(
+            before,
             replies=before.replies + 1,
+            computed=before.computed + 1,
             reply_tokens=before.reply_tokens + end.reply_tokens,
             seconds=before.seconds + whole_s,
         )

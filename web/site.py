@@ -12,6 +12,7 @@ from fastapi import Request
 
 from nightjar.jobs.live import LiveRequests
 from nightjar.jobs.mongo import Database
+from nightjar.jobs.reply_cache import ReplyCache
 from nightjar.web.auth.passwords import Passwords
 from nightjar.web.auth.throttle import Throttle, TokenRates
 from nightjar.web.events.feed import EventFeed
@@ -54,7 +55,8 @@ class Site:
     rules: GateRules
     heavy: HeavyPool
     live: LiveRequests
-    """To be used as a context while requests are taken, and so is the next."""
+    """To be used as a context while requests are taken, and so is `feed`."""
+    replies: ReplyCache
     feed: EventFeed
     pulls: Pulls
     templates: Templates

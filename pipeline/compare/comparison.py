@@ -239,7 +239,12 @@ def _asked_unlike(base: Side, other: Side) -> Iterator[str]:
 
 
 def _loaded_unlike(base: ModelReport, other: ModelReport) -> Iterator[str]:
-    """What changes a model's replies or where they end: context and cache, and what automatic settings gave up."""
+    """What changes a model's replies or where they end: context and cache, and what automatic settings gave up.
+
+    Nothing is known of how an endpoint loads a model.
+    """
+    if any(model.input.facts is not None and model.input.facts.remote is not None for model in (base, other)):
+        return
     before, after = ({_loaded(load) for load in model.input.loads} for model in (base, other))
     if before and after and before != after:
         yield f"They were loaded differently: {' and '.join(sorted(before))} / {' and '.join(sorted(after))}."
@@ -260,7 +265,7 @@ def _unlike_probes(base: ModelReport, other: ModelReport) -> bool:
 
 
 def _dollars(base: Side, other: Side) -> tuple[CostComparison, ...]:
-    """What a conversation costs; left out where neither side is at an endpoint."""
+    """What endpoints are paid for a conversation; left out where neither side is at one, None for the other side."""
     costs = [
         {cost.model: cost.usd_per_job for cost in side.report.costs if cost.role == "replies"} for side in (base, other)
     ]

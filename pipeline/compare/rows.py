@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from nightjar.jobs.remote_models import usd_text
 from nightjar.pipeline.compare.comparison import Comparison
 from nightjar.pipeline.report.data import numbers as fmt
@@ -34,9 +36,9 @@ def cost_rows(comparison: Comparison) -> list[list[str]]:
     """Speed and memory, with the change of the other against the base."""
     rows = []
     for cost in comparison.costs:
-        sizes = "bytes" in cost.name
-        show = usd_text if "dollars" in cost.name else fmt.number
-        values = [fmt.size(int(v)) if sizes and v is not None else show(v) for v in (cost.base, cost.other)]
+        show: Callable[[float], str] = usd_text if "dollars" in cost.name else fmt.number
+        show = (lambda value: fmt.size(int(value))) if "bytes" in cost.name else show
+        values = [fmt.number(None) if value is None else show(value) for value in (cost.base, cost.other)]
         change = f"{(cost.other / cost.base - 1) * 100:+.0f}\u202f%" if cost.base and cost.other else "-"
         rows.append([cost.name.replace(", bytes", ""), *values, change, "", "", "", ""])
     return rows

@@ -50,12 +50,9 @@ class FrontMeasure:
 
 
 def load_costs(side: LoadedSide, report: RunReport | None) -> LoadCosts:
-    """The model of the run that has the same file and the same cache types, flash attention and adapters.
-
-    A run's models with variants count as themselves only without one: instructions change what replies are worth.
-    """
+    """What its files say, and what the run says of it (`in_run`)."""
     file_bytes, cache_bytes = side.facts.file_facts.file_bytes, side.cache_bytes
-    model = None if report is None else next((each for each in report.models if _is_same(each, side)), None)
+    model = None if report is None else in_run(side, report)
     if model is None:
         return LoadCosts(file_bytes=file_bytes, cache_bytes=cache_bytes)
     probe, resources = model.resources.probe, model.resources
@@ -71,6 +68,14 @@ def load_costs(side: LoadedSide, report: RunReport | None) -> LoadCosts:
         gpu_peak_bytes=resources.gpu_peak_bytes,
         joules_per_1000_tokens=1000 * energy / tokens if energy is not None and tokens else None,
     )
+
+
+def in_run(side: LoadedSide, report: RunReport) -> ModelReport | None:
+    """The model of the run that has the same file and adapters, cache types and flash attention.
+
+    A run's models with variants count as themselves only without one: instructions change what replies are worth.
+    """
+    return next((model for model in report.models if _is_same(model, side)), None)
 
 
 def _is_same(model: ModelReport, side: LoadedSide) -> bool:

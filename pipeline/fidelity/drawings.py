@@ -10,7 +10,8 @@ from nightjar.pipeline.fidelity.result import FidelityResult
 from nightjar.pipeline.report.data import numbers as fmt
 from nightjar.pipeline.report.page.chart import Axis, Chart, ChartKind, Point
 
-GIB = 2**30
+UNITS = (("GiB", 2**30), ("MiB", 2**20))
+"""Of sizes: the first of which the largest file has one."""
 
 
 def fidelity_charts(result: FidelityResult) -> tuple[Chart, ...]:
@@ -34,13 +35,15 @@ def _labels(result: FidelityResult) -> tuple[str, ...]:
 def _size_chart(result: FidelityResult) -> Chart | None:
     """The Pareto picture: the lower and the further left, the better."""
     points, rows = [], []
+    largest = max(row.costs.file_bytes for row in result.rows)
+    unit, of = next((pair for pair in UNITS if largest >= pair[1]), UNITS[-1])
     for row in result.rows:
         kld = row.numbers.kld if row.numbers is not None else None
         value = kld.value if kld is not None else 0.0
         low, high = (kld.interval.low, kld.interval.high) if kld is not None and kld.interval else (value, value)
         shown, size = words.nats(value), fmt.size(row.costs.file_bytes)
         points.append(
-            Point(series=row.label, x=row.costs.file_bytes / GIB, y=value, low=low, high=high, size=1, shown=shown)
+            Point(series=row.label, x=row.costs.file_bytes / of, y=value, low=low, high=high, size=1, shown=shown)
         )
         rows.append((row.label, shown, size, "on the front" if row.on_front else ""))
     if len({point.x for point in points}) < 2:
@@ -53,7 +56,7 @@ def _size_chart(result: FidelityResult) -> Chart | None:
         + "; ".join(f"{label}: {shown} at {size}{f', {front}' if front else ''}" for label, shown, size, front in rows),
         kind=ChartKind.SCATTER,
         series=_labels(result),
-        x=Axis(label="GiB"),
+        x=Axis(label=unit),
         y=Axis(),
         points=tuple(points),
         columns=("load", "divergence", "file", "front"),

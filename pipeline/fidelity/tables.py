@@ -136,7 +136,7 @@ def _numbers(row: FidelityRow) -> tuple[Cell, ...]:
         _estimate(numbers.same_top, words.share),
         Cell(text=fmt.number(numbers.perplexity)),
         _estimate(numbers.perplexity_ratio, words.four_places),
-        _estimate(right, words.points, note=f"typical {100 * numbers.right_rms:.2f}\u202fpp"),
+        _estimate(right, words.points, note=f"typical\u00a0{100 * numbers.right_rms:.2f}\u202fpp"),
         Cell(
             text=words.first_difference(numbers.divergence),
             note=f"none in {fmt.whole(numbers.divergence.never)} of {fmt.whole(numbers.divergence.spans)}",

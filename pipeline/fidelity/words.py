@@ -11,13 +11,15 @@ from nightjar.pipeline.report.data import numbers as fmt
 
 SIGNS = ("+", "\u2212")
 """What a signed number begins with: a dash after one is read as another."""
+TO_SIGNED = "\u00a0to\u00a0"
+"""Between two of them, on one line."""
 
 
 def nats(value: float) -> str:
     """A divergence: three significant digits, whatever its size; below a millionth of a nat it is rounding."""
     if value < 1e-6:
         return "0" if value == 0 else "<0.000001"
-    return f"{value:.3g}" if value >= 1e-4 else f"{value:.1e}"
+    return f"{value:#.3g}".rstrip(".") if value >= 1e-4 else f"{value:.1e}"
 
 
 def share(value: float) -> str:
@@ -37,12 +39,14 @@ def points(value: float) -> str:
 
 
 def ends(estimate: Estimate, show: Callable[[float], str]) -> str:
-    """The interval's two ends; an empty text without one, and where both look the same."""
+    """The interval's two ends, with their unit once; an empty text without one, and where both look the same."""
     interval = estimate.interval
     if interval is None or show(interval.low) == show(interval.high):
         return ""
     low, high = show(interval.low), show(interval.high)
-    return f"{low}{' to ' if low[0] in SIGNS else fmt.TO}{high}"
+    bare, unit = low.partition("\u202f")[::2]
+    low = bare if unit and high.endswith(unit) else low
+    return f"{low}{TO_SIGNED if low[0] in SIGNS else fmt.TO}{high}"
 
 
 def approximate(numbers: FidelityNumbers, text: str) -> str:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
+from nightjar.config.counting import how_many
 from nightjar.jobs.policies import TagRule
 
 LEAST_PAIRS = 20
@@ -57,7 +58,7 @@ def learn_tag(tag: str, evidence: Sequence[SequenceEvidence], candidates: RouteC
     best = max(candidates.names, key=lambda name: (means[name], -candidates.names.index(name)))
     pairs = len(evidence)
     if pairs < LEAST_PAIRS:
-        reason = f"unknown: {pairs} sequences, and fewer than {LEAST_PAIRS} say nothing"
+        reason = f"unknown: {how_many(pairs, 'sequence')}, and fewer than {LEAST_PAIRS} say nothing"
         return TagRule(tag=tag, model=None, best=best, pairs=pairs, reason=reason)
     for name in candidates.names:
         bound = min(

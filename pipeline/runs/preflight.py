@@ -193,6 +193,7 @@ async def check_endpoints(
         if model.remote.price is None:
             notes.append(f"Nobody knows the price of {name}: what it costs will be unknown (`price` in models.toml).")
         else:
-            cost = expected_cost(name, model.remote.price, planned, layers, repeats=run.repeats)
+            below = model.registry_parameters
+            cost = expected_cost(name, model.remote.price, planned, layers, below=below, repeats=run.repeats)
             notes.append(cost.sentence())
     return notes

@@ -112,7 +112,7 @@ class ExpectedCost:
         """With its assumptions."""
         return (
             f"{self.model} will cost about {usd_text(self.usd)}, assuming {CHARS_PER_TOKEN} characters a token and "
-            f"replies of {ASSUMED_REPLY_TOKENS} tokens; {usd_text(self.most_usd)} if every reply uses its max_tokens."
+            f"replies of up to {ASSUMED_REPLY_TOKENS} tokens; {usd_text(self.most_usd)} if all use their max_tokens."
         )
 
 
@@ -122,13 +122,17 @@ def expected_cost(
     sequences: Iterable[PlannedSequence],
     layers: Sequence[Mapping[str, Any]],
     *,
+    below: Mapping[str, Any],
     repeats: int,
 ) -> ExpectedCost:
-    """What a model's replies will cost, one conversation for each sequence, layer and repeat."""
+    """What a model's replies will cost, one conversation for each sequence, layer and repeat.
+
+    `below`: the registry's parameters, under those of suite and turn.
+    """
     about = most = 0.0
     for sequence in sequences:
         for above in layers:
-            limits = [{**asked, **above}.get("max_tokens", DEFAULT_MAX_TOKENS) for asked in sequence.asked]
+            limits = [{**below, **asked, **above}.get("max_tokens", DEFAULT_MAX_TOKENS) for asked in sequence.asked]
             about += sum(map(price.cost, _uses(sequence, [min(ASSUMED_REPLY_TOKENS, limit) for limit in limits])))
             most += sum(map(price.cost, _uses(sequence, limits)))
     return ExpectedCost(model=name, usd=about * repeats, most_usd=most * repeats)

@@ -132,8 +132,12 @@ def _text_source(options: FidelityOptions) -> TextSource | None:
     from nightjar.workers.fidelity.passages import WindowLayout
 
     if options.layout not in list(WindowLayout):
-        raise UsageError(f"--as {options.layout!r}: {suggest(options.layout, list(WindowLayout), 'layout')}")
+        raise UsageError(
+            f"--as {options.layout!r}: {suggest(options.layout, [layout.value for layout in WindowLayout], 'layout')}"
+        )
     if not options.text:
+        if options.window is not None or options.layout != WindowLayout.NIGHTJAR:
+            raise UsageError("--window and --as cut a text into windows, and there is no --text: leave them out.")
         return None
     names = [path.name for path in options.text]
     return TextSource(

@@ -71,7 +71,7 @@ def test_a_gate_trips(shell: Shell, stories: Path, tmp_path: Path) -> None:
     assert "divergence" in done.stdout
 
 
-def test_a_run_s_own_conversations(shell: Shell, tmp_path: Path) -> None:
+def test_a_run_s_own_conversations(shell: Shell, stories: Path, tmp_path: Path) -> None:
     """Its replies by their stored ids, each after its conversation; what its models cost is shown beside."""
     out = tmp_path / "out"
     shell.ok(
@@ -94,7 +94,12 @@ def test_a_run_s_own_conversations(shell: Shell, tmp_path: Path) -> None:
     assert shown["candidates"][0]["costs"]["tokens_per_s"] is None  # that load took no part in it
 
     other = tmp_path / "other.gguf"
-    write_llama(other)
+    write_llama(other, context=256)
+    words = ("fidelity", other, other, "--text", stories, "--run", "night", "--limit", "2", "--out", out)
+    unrelated = shell.json(*words)
+    assert unrelated["costs_from"] is None
+    assert "None of the loads took part in run night" in unrelated["notices"][0]
+    assert unrelated["material"]["window"] == 256  # 512 where all loads were made for as much
     assert "took part in run 'night'" in shell.refused("fidelity", other, other, "--run", "night", "--out", out)
     assert "no run 'nigt'" in shell.refused("fidelity", "nightjar-demo", OTHERWISE, "--run", "nigt", "--out", out)
 
@@ -144,7 +149,8 @@ def test_bad_input_is_named_before_anything_is_loaded(shell: Shell, stories: Pat
     assert "is a folder" in refused("nightjar-demo", "--text", tmp_path)
     assert "a window has 512" in refused("nightjar-demo", "--text", short, "--as", "llama-perplexity")
     assert "--window asks for 99,999 tokens" in refused("nightjar-demo", "--text", stories, "--window", "99999")
-    assert "'llama-perplexity'" in refused("nightjar-demo", "--text", stories, "--as", "llama-perplexty")
+    assert "Did you mean 'llama-perplexity'?" in refused("nightjar-demo", "--text", stories, "--as", "llama-perplexty")
+    assert "there is no --text" in refused("nightjar-demo", "--run", "night", "--window", "64")
     assert "'cache_type_k'" in refused("nightjar-demo,cache_typ_k=q8_0", "--text", stories)
     assert "needs flash attention" in " ".join(
         shell.refused(

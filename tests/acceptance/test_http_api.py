@@ -92,7 +92,8 @@ def test_the_same_seed_gives_the_same_reply_whole_and_streamed(served: Served) -
     assert choice.logprobs.content is not None
     assert len(choice.logprobs.content) == 24
     assert all(len(token.top_logprobs) == 2 and token.logprob <= 0 for token in choice.logprobs.content)
-    chunks = list(served.client.chat.completions.create(**asked, stream=True, stream_options={"include_usage": True}))
+    asked |= {"stream": True, "stream_options": {"include_usage": True}, "extra_headers": {"nightjar-cache": "off"}}
+    chunks = list(served.client.chat.completions.create(**asked))
     texts = [chunk.choices[0].delta.content for chunk in chunks if chunk.choices and chunk.choices[0].delta.content]
     assert len(texts) > 1
     assert "".join(texts) == choice.message.content
@@ -132,6 +133,36 @@ def test_a_system_prompt_and_a_stop_string_reach_the_model(served: Served) -> No
     stopped = served.client.chat.completions.create(**asked, stop=[word]).choices[0]
     assert stopped.finish_reason == "stop"
     assert stopped.message.content == whole[: whole.index(word)]
+
+
+def test_the_same_request_is_answered_from_the_cache(served: Served) -> None:
+    """Whole, streamed and by `/generate`; counted in `/stats`."""
+    asked: Any = {"model": MODEL, "messages": STORY, "seed": 4711, "max_tokens": 16}
+    prompt: Any = {"prompt": "Tell me of an owl.", "max_tokens": 8, "temperature": 0}
+    with served.http() as http:
+        before = http.get("/stats").json()
+        first = http.post("/v1/chat/completions", json=asked)
+        again = http.post("/v1/chat/completions", json=asked)
+        streamed = http.post("/v1/chat/completions", json=asked | {"stream": True})
+        generated = [http.post("/generate", json=prompt) for _ in range(2)]
+        wrong = http.post("/generate", json=prompt, headers={"nightjar-cache": "yes"})
+        after = http.get("/stats").json()
+    answers = (first, again, streamed, *generated)
+    assert [answer.headers["nightjar-cache"] for answer in answers] == ["miss", "hit", "hit", "miss", "hit"]
+    assert first.json()["choices"] == again.json()["choices"]
+    assert "cached" not in first.json()["nightjar"][0]
+    assert again.json()["nightjar"][0]["cached"] is True
+    chunks = [json.loads(line[6:]) for line in streamed.text.splitlines() if line.startswith("data: {")]
+    said = "".join(choice["delta"].get("content") or "" for chunk in chunks for choice in chunk["choices"])
+    assert said == first.json()["choices"][0]["message"]["content"]
+    assert generated[0].json()["text"] == generated[1].json()["text"]
+    assert wrong.status_code == 400
+    assert "nightjar-cache" in wrong.text
+    assert after["total_requests"] - before["total_requests"] == 5
+    computed = first.json()["usage"]["completion_tokens"] + generated[0].json()["tokens_generated"]
+    assert after["total_tokens_generated"] - before["total_tokens_generated"] == computed
+    assert 0 < after["hit_rate"] < 1
+    assert after["cache_saved_usd"] is None  # no price is known
 
 
 def test_a_closed_connection_cancels_the_job(served: Served) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import signal
 from collections.abc import Iterator
@@ -53,7 +52,7 @@ def _well(fake: FakeEndpoint) -> Iterator[None]:
 def test_an_endpoint_is_listed_and_tried(home: Home, fake: FakeEndpoint) -> None:
     [listed] = json.loads(home.ok("endpoint", "list", "--json"))["endpoints"]
     assert (listed["name"], listed["key_env"], listed["models"]) == ("fake", "FAKE_KEY", [CLOUD])
-    assert "answers and lists 1 models" in home.ok("endpoint", "test", "fake")
+    assert "answers and lists 1 model." in home.ok("endpoint", "test", "fake")
     wrong = home.run("endpoint", "test", "fake", env={"FAKE_KEY": "sk-wrong-0123456789"})
     assert wrong.returncode == 1
     assert "HTTP 401" in wrong.stdout
@@ -125,7 +124,7 @@ def test_a_killed_worker_loses_no_turn_and_no_cent(home: Home, fake: FakeEndpoin
     )
     assert len(entries) >= len(fake.paid) - begun, "whatever was begun is counted"
     assert any(each["lost"] for each in entries.values()), "what the killed one had under way counts as all of it"
-    os.killpg(home.running.pop("worker").pid, signal.SIGTERM)
+    home.stop("worker")
 
 
 def test_an_alias_falls_back_and_says_so(home: Home, fake: FakeEndpoint) -> None:

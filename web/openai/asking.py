@@ -81,13 +81,12 @@ async def with_memory(request: Request, asks: Sequence[LiveAsk]) -> list[LiveAsk
     return [replace(ask, parameters={**ask.parameters, "memory": name}) for ask in asks]
 
 
-async def submit_all(asks: Iterable[LiveAsk | LiveTask], site: Site) -> list[LiveReply]:
+async def submit_all(tasks: Iterable[LiveTask], site: Site) -> list[LiveReply]:
     """All of them or, where one is refused, none."""
     replies: list[LiveReply] = []
     try:
-        for ask in asks:
-            submitted = site.live.submit_task(ask) if isinstance(ask, LiveTask) else site.live.submit(ask)
-            replies.append(await submitted)
+        for task in tasks:
+            replies.append(await site.live.submit_task(task))
     except BaseException:
         for reply in replies:
             await reply.cancel()

@@ -14,8 +14,9 @@ from nightjar.jobs.live_request import LiveAsk
 from nightjar.jobs.live_state import LiveEnd
 from nightjar.jobs.live_text import LivePiece
 from nightjar.web.auth.roles import Action
-from nightjar.web.openai.asking import asker, named_model, submit_all, told_without, with_memory
+from nightjar.web.openai.asking import asker, named_model, told_without, with_memory
 from nightjar.web.openai.bodies import read_json
+from nightjar.web.openai.cached import submit_asks
 from nightjar.web.openai.events import answered
 from nightjar.web.openai.fields import COMPLETION
 from nightjar.web.openai.given_texts import given_texts, is_given_text
@@ -30,7 +31,6 @@ from nightjar.web.openai.translate import (
     visible_chances,
 )
 from nightjar.web.routing import Route
-from nightjar.web.site import site_of
 
 DEFAULT_TOKENS = 16
 
@@ -46,7 +46,7 @@ async def text_completions(request: Request) -> Response:
     if asked.max_tokens == 0:
         raise RefusedFieldError("Without `echo` max_tokens is at least 1.", param="max_tokens", code="invalid_value")
     asks = await with_memory(request, completion_asks(asked, model, asker(request)))
-    replies = await submit_all(asks, site_of(request))
+    replies, used = await submit_asks(asks, request)
     shape = CompletionShape(
         id=f"cmpl-{replies[0].job.id}",
         created=int(time.time()),
@@ -54,7 +54,7 @@ async def text_completions(request: Request) -> Response:
         choices=asked.n,
         likely=asked.logprobs,
     )
-    return await answered(asked, replies, shape, request, told_without(without))
+    return await answered(asked, replies, shape, request, used | told_without(without))
 
 
 def completion_asks(request: CompletionRequest, model: str, user: str) -> list[LiveAsk]:

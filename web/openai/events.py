@@ -10,10 +10,10 @@ from fastapi.responses import JSONResponse, Response, StreamingResponse
 
 from nightjar.config.errors import NightjarError
 from nightjar.config.redact import redact_text
-from nightjar.jobs.live import LiveReply
 from nightjar.jobs.live_state import LiveEnd
 from nightjar.jobs.live_text import LivePiece
 from nightjar.jobs.mongo import DatabaseError
+from nightjar.jobs.reply_cache import FollowedReply
 from nightjar.web.openai.asking import GONE
 from nightjar.web.openai.refusals import openai_error
 from nightjar.web.openai.schema import SamplingFields
@@ -45,7 +45,7 @@ class AnswerShape(Protocol):
 
 async def answered(
     asked: SamplingFields,
-    replies: Sequence[LiveReply],
+    replies: Sequence[FollowedReply],
     shape: AnswerShape,
     request: Request,
     headers: Mapping[str, str],
@@ -67,7 +67,7 @@ async def answered(
 
 async def _streamed(
     asked: SamplingFields,
-    replies: Sequence[LiveReply],
+    replies: Sequence[FollowedReply],
     shape: AnswerShape,
     request: Request,
     headers: Mapping[str, str],

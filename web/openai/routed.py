@@ -18,7 +18,8 @@ from nightjar.jobs.models import ModelSource
 from nightjar.jobs.policies import RoutingPolicy, active_policy
 from nightjar.jobs.published import published
 from nightjar.pipeline.routing.route import Routed, route
-from nightjar.web.openai.asking import asker, submit_all, told_without
+from nightjar.web.openai.asking import asker, told_without
+from nightjar.web.openai.cached import submit_asks
 from nightjar.web.openai.events import answered
 from nightjar.web.openai.schema import ChatRequest
 from nightjar.web.openai.translate import ChatShape, chat_asks
@@ -71,14 +72,14 @@ async def answer_routed(request: Request, asked: ChatRequest, address: str, with
     for model in wanted.routed.models:
         is_last = model == wanted.routed.models[-1]
         try:
-            replies = await submit_all(chat_asks(asked, model, asker(request)), site_of(request))
+            replies, used = await submit_asks(chat_asks(asked, model, asker(request)), request)
             shape = ChatShape(
                 id=f"chatcmpl-{replies[0].job.id}",
                 created=int(time.time()),
                 model=model,
                 top_logprobs=asked.top_logprobs if asked.logprobs else None,
             )
-            headers = {**told_without(without), **wanted.headers(model, failures)}
+            headers = {**used, **told_without(without), **wanted.headers(model, failures)}
             return await answered(asked, replies, shape, request, headers, waits=not is_last)
         except CancelledReplyError:
             raise

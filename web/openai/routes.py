@@ -13,8 +13,9 @@ from nightjar.jobs.documents import PublishedModel
 from nightjar.jobs.policies import is_routed
 from nightjar.jobs.published import all_published
 from nightjar.web.auth.roles import Action
-from nightjar.web.openai.asking import asker, named_model, submit_all, told_without, with_memory
+from nightjar.web.openai.asking import asker, named_model, told_without, with_memory
 from nightjar.web.openai.bodies import read_json
+from nightjar.web.openai.cached import submit_asks
 from nightjar.web.openai.events import answered
 from nightjar.web.openai.fields import CHAT
 from nightjar.web.openai.routed import answer_routed
@@ -56,14 +57,14 @@ async def chat_completions(request: Request) -> Response:
     if is_routed(model):
         return await answer_routed(request, asked, model, tuple(without))
     asks = await with_memory(request, chat_asks(asked, model, asker(request)))
-    replies = await submit_all(asks, site_of(request))
+    replies, used = await submit_asks(asks, request)
     shape = ChatShape(
         id=f"chatcmpl-{replies[0].job.id}",
         created=int(time.time()),
         model=model,
         top_logprobs=asked.top_logprobs if asked.logprobs else None,
     )
-    return await answered(asked, replies, shape, request, told_without(without))
+    return await answered(asked, replies, shape, request, used | told_without(without))
 
 
 def _both(method: str, path: str, answer: Any, body: type[SamplingFields] | None = None) -> tuple[Route, Route]:

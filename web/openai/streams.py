@@ -11,9 +11,9 @@ from typing import Any
 from fastapi import Request
 
 from nightjar.config.errors import NightjarError, ServiceError
-from nightjar.jobs.live import LiveReply
 from nightjar.jobs.live_state import LiveEnd
 from nightjar.jobs.live_text import LivePiece
+from nightjar.jobs.reply_cache import FollowedReply
 from nightjar.web.site import Site
 
 WAITING_S = 3.0
@@ -36,7 +36,7 @@ class Heard:
     computed: Mapping[str, Any] | None = None
 
 
-async def follow_replies(replies: Sequence[LiveReply], request: Request, site: Site) -> AsyncIterator[Heard | None]:
+async def follow_replies(replies: Sequence[FollowedReply], request: Request, site: Site) -> AsyncIterator[Heard | None]:
     """What is heard; None after a while of silence. Left before its end, it cancels what has not ended.
 
     Raises the first NightjarError of a reply, ClientGoneError, and ServiceError where the server ends.
@@ -69,7 +69,7 @@ async def follow_replies(replies: Sequence[LiveReply], request: Request, site: S
         site.keep(asyncio.create_task(_let_go(replies, tasks)))  # this task may be cancelled by now
 
 
-async def _pump(index: int, reply: LiveReply, heard: asyncio.Queue[Heard | Exception]) -> None:
+async def _pump(index: int, reply: FollowedReply, heard: asyncio.Queue[Heard | Exception]) -> None:
     try:
         async for piece in reply:
             heard.put_nowait(Heard(index=index, piece=piece))
@@ -90,13 +90,13 @@ async def _until_closing(site: Site, heard: asyncio.Queue[Heard | Exception]) ->
     heard.put_nowait(ServiceError("The server is ending. Ask again when it is back."))
 
 
-async def _let_go(replies: Sequence[LiveReply], tasks: Sequence[asyncio.Task[None]]) -> None:
+async def _let_go(replies: Sequence[FollowedReply], tasks: Sequence[asyncio.Task[None]]) -> None:
     await asyncio.gather(*tasks, return_exceptions=True)
     for reply in replies:
         await reply.cancel()
 
 
-async def all_ends(replies: Sequence[LiveReply], request: Request, site: Site) -> list[LiveEnd]:
+async def all_ends(replies: Sequence[FollowedReply], request: Request, site: Site) -> list[LiveEnd]:
     """The ends of all, in order. Raises like `follow_replies`."""
     ends: dict[int, LiveEnd] = {}
     async for item in follow_replies(replies, request, site):
@@ -105,13 +105,13 @@ async def all_ends(replies: Sequence[LiveReply], request: Request, site: Site) -
     return [ends[index] for index in sorted(ends)]
 
 
-async def computed(reply: LiveReply, request: Request, site: Site) -> Mapping[str, Any]:
+async def computed(reply: FollowedReply, request: Request, site: Site) -> Mapping[str, Any]:
     """What came of a task. Raises like `follow_replies`."""
     [result] = await all_computed([reply], request, site)
     return result
 
 
-async def all_computed(replies: Sequence[LiveReply], request: Request, site: Site) -> list[Mapping[str, Any]]:
+async def all_computed(replies: Sequence[FollowedReply], request: Request, site: Site) -> list[Mapping[str, Any]]:
     """What came of tasks, in order. Raises like `follow_replies`."""
     results: dict[int, Mapping[str, Any]] = {}
     async for item in follow_replies(replies, request, site):

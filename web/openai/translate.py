@@ -241,11 +241,15 @@ def token_usage(ends: Sequence[LiveEnd], choices: int) -> dict[str, Any]:
 
 def told_of(end: LiveEnd) -> dict[str, Any]:
     """What OpenAI's shape has no room for: how to have a reply again, and where its time went."""
-    return {
-        "job": end.job,
-        "seed": end.seed,
-        "finish_reason": end.finish_reason,
-        "queue_s": round((end.claim_s or 0.0) + end.queue_s, 6),
-        "prefill_s": round(end.prefill_s, 6),
-        "decode_s": round(end.decode_s, 6),
-    } | ({} if end.usd is None else {"cost_usd": end.usd})
+    return (
+        {
+            "job": end.job,
+            "seed": end.seed,
+            "finish_reason": end.finish_reason,
+            "queue_s": round((end.claim_s or 0.0) + end.queue_s, 6),
+            "prefill_s": round(end.prefill_s, 6),
+            "decode_s": round(end.decode_s, 6),
+        }
+        | ({} if end.usd is None else {"cost_usd": end.usd})
+        | ({"cached": True} if end.cached else {})
+    )

@@ -13,8 +13,9 @@ from nightjar.config.errors import LiveError
 from nightjar.jobs.live_request import LiveAsk
 from nightjar.jobs.live_state import LiveEnd
 from nightjar.web.auth.roles import Action
-from nightjar.web.openai.asking import GONE, asker, named_or_served, submit_all
+from nightjar.web.openai.asking import GONE, asker, named_or_served
 from nightjar.web.openai.bodies import read_json
+from nightjar.web.openai.cached import submit_asks
 from nightjar.web.openai.schema import read_loosely
 from nightjar.web.openai.streams import ClientGoneError, all_ends
 from nightjar.web.routing import Route
@@ -89,7 +90,8 @@ async def _reply(
     messages = [{"role": "user", "content": prompt}]
     ask = LiveAsk(user=asker(request), model=model, messages=messages, parameters=parameters, seed=seed)
     try:
-        [end] = await all_ends(await submit_all([ask], site), request, site)
+        replies, used = await submit_asks([ask], request)
+        [end] = await all_ends(replies, request, site)
     except ClientGoneError:
         return Response(status_code=GONE)
     seconds = (end.claim_s or 0.0) + end.queue_s + end.prefill_s + end.decode_s
@@ -100,20 +102,21 @@ async def _reply(
         "latency_ms": round(1000 * seconds, 3),
         "finish_reason": end.finish_reason,
     }
-    return JSONResponse({**answer(end), **told})
+    return JSONResponse({**answer(end), **told}, headers=used)
 
 
 async def stats(request: Request) -> JSONResponse:
-    """Of this server since it started. What is not known is null: no price and no cache of replies is there yet."""
+    """Of this server since it started. What is not known is null, and so is what nobody has asked for yet."""
     totals = site_of(request).meters.totals
     return JSONResponse(
         {
             "total_requests": totals.replies,
-            "avg_latency_ms": round(1000 * totals.seconds / totals.replies, 3) if totals.replies else None,
+            "avg_latency_ms": round(1000 * totals.seconds / totals.computed, 3) if totals.computed else None,
             "total_tokens_generated": totals.reply_tokens,
             "estimated_gpt4_cost_usd": None,
             "cost_savings_usd": None,
-            "hit_rate": None,
+            "hit_rate": totals.cached / totals.looked_up if totals.looked_up else None,
+            "cache_saved_usd": totals.saved_usd,
         }
     )
 

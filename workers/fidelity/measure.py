@@ -10,6 +10,8 @@ from typing import IO, Any, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from nightjar.config.counting import how_many
+from nightjar.config.errors import ModelError
 from nightjar.jobs.fidelity import Deviations
 from nightjar.workers.fidelity.passages import Passage
 from nightjar.workers.fidelity.rows import Logits, RowNumbers, compare_rows
@@ -100,7 +102,7 @@ class Measurement:
         return sum(passage.scored for passage in self.passages)
 
     def side_by_side(self, reference: Reader, candidate: Reader) -> Deviations:
-        """Exact: both read each chunk, and their rows are reduced before the next. Raises EngineError, StoppedError."""
+        """Exact: both read each chunk, and their rows are reduced before the next. Raises ModelError, StoppedError."""
         parts: list[RowNumbers] = []
         with ThreadPoolExecutor(self.threads) as pool:
             for chunk in chunks(self.passages, rows_at_a_time(reference.vocabulary)):
@@ -125,7 +127,7 @@ class Measurement:
         file.flush()
 
     def against_kept(self, file: IO[bytes], candidate: Reader) -> Deviations:
-        """The candidate against what `keep` wrote: its divergences are estimates. Raises EngineError, StoppedError."""
+        """The candidate against what `keep` wrote: its divergences are estimates. Raises ModelError, StoppedError."""
         parts: list[RowNumbers] = []
         file.seek(0)
         with ThreadPoolExecutor(self.threads) as pool:
@@ -158,6 +160,8 @@ def _in_blocks(pool: ThreadPoolExecutor, work: Callable[..., T], *arrays: NDArra
 
 def _deviations(parts: list[RowNumbers]) -> Deviations:
     rows = RowNumbers.joined(parts)
+    _check_finite("reference", rows.reference_logprob)
+    _check_finite("candidate", rows.candidate_logprob + rows.kl)
     return Deviations(
         kl=rows.kl,
         kl_variance=rows.kl_variance,
@@ -165,3 +169,13 @@ def _deviations(parts: list[RowNumbers]) -> Deviations:
         reference_logprob=rows.reference_logprob,
         candidate_logprob=rows.candidate_logprob,
     )
+
+
+def _check_finite(side: str, values: NDArray[Any]) -> None:
+    """A limit is never above what is no number, so that a gate would pass a broken file."""
+    broken = int((~np.isfinite(values)).sum())
+    if broken:
+        raise ModelError(
+            f"The {side}'s logits are not finite after {how_many(broken, 'token')} of {len(values):,} that are scored: "
+            "its file is damaged, or its numbers overflow. Quantise it again, or try it with flash_attention=false."
+        )

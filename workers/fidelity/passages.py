@@ -89,18 +89,22 @@ def cut_windows(
 def conversation_passages(
     plans: Sequence[PromptPlan], history: Sequence[TurnRecord], *, text: int
 ) -> Iterator[Passage]:
-    """A stored conversation as its model read it; scored are the replies. Turns whose prompt goes on from the one
-    before are one passage, so that nothing is computed twice.
+    """A stored conversation as its model read it; scored are the replies, each once. Turns whose prompt goes on from
+    the one before are one passage, so that nothing is computed twice.
 
     `plans`: the rebuilt prompts of the first turns of `history`.
     """
+    joined = 0  # turns before this one whose replies are scored with it
     for turn, (plan, record) in enumerate(zip(plans, history, strict=False)):
         reply = record.draw.reply_ids or ()
         ids = (*plan.ids, *reply)
         goes_on = turn + 1 < len(plans) and plans[turn + 1].reprefill_reason is None and plans[turn + 1].replies
         if goes_on and plans[turn + 1].ids[: len(ids)] == ids:
+            joined += 1
             continue
-        spans = [*plan.replies, (len(plan.ids), len(ids))]
+        before = plan.replies[len(plan.replies) - joined :]  # a prompt may hold more: those were scored in their own
+        joined = 0
+        spans = [*before, (len(plan.ids), len(ids))]
         kept = tuple((max(start, 1), end) for start, end in spans if end > max(start, 1))
         if kept:
             yield Passage(ids=ids, spans=kept, text=text)

@@ -19,6 +19,9 @@ ENDPOINTS = "endpoints"
 VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
 ENDPOINT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 DEFAULT_CONCURRENCY = 8
+_CALLS = ("/chat/completions", "/completions", "/embeddings", "/models")
+_KEYLIKE = re.compile(r"(?=.*\d)(?=.*[a-z])[A-Za-z0-9_]{24,}")
+"""Long, with small letters and digits: keys look so, and names of variables do not."""
 
 
 class EndpointLimits(BaseModel):
@@ -60,12 +63,16 @@ class RemoteEndpoint(BaseModel):
             raise ValueError("an address is http(s)://HOST[:PORT]/PATH")
         if parts.username is not None or parts.password is not None or parts.query or parts.fragment:
             raise ValueError("an address has no user, password, query or fragment: keys are named by key_env")
+        if parts.port == 0:  # reading it raises ValueError where it is no port at all
+            raise ValueError("a port is between 1 and 65535")
+        if parts.path.rstrip("/").endswith(_CALLS):
+            raise ValueError(f"an address ends before {' or '.join(_CALLS)}: these are added to it")
         return url.rstrip("/")
 
     @field_validator("key_env")
     @classmethod
     def _variable(cls, name: str | None) -> str | None:
-        if name is not None and not VARIABLE.fullmatch(name):
+        if name is not None and (not VARIABLE.fullmatch(name) or _KEYLIKE.fullmatch(name)):
             raise ValueError("key_env is the name of an environment variable, never a key")
         return name
 
@@ -116,7 +123,7 @@ def parse_endpoint(name: str, table: Any, where: str) -> RemoteEndpoint:
     if not ENDPOINT_NAME.fullmatch(name):
         raise SettingsError(f"{where}: an endpoint's name has letters, digits and . _ - only, and begins with one.")
     if not isinstance(table, dict):
-        raise SettingsError(f"{where}: expected a table [{ENDPOINTS}.{name}] with its base_url, found {table!r}.")
+        raise SettingsError(f"{where}: expected a table [{ENDPOINTS}.{name}] with its base_url, found no table.")
     for key in table:
         if key not in RemoteEndpoint.model_fields:
             raise SettingsError(f"{where}: unknown key {key!r}. {suggest(key, RemoteEndpoint.model_fields)}")

@@ -97,7 +97,7 @@ class Heartbeat:
         if self.measuring():
             return Doing(task=Activity.MEASURING)
         if not stats.slots_used:
-            return Doing(task=Activity.WAITING, why=stats.paused or self.waits_for)
+            return Doing(task=Activity.WAITING, why=f"its endpoint: {stats.paused}" if stats.paused else self.waits_for)
         if stats.prompts < stats.slots_used or not stats.prompts_tokens:
             return Doing(task=Activity.GENERATING)
         share = stats.prompts_done / stats.prompts_tokens

@@ -34,6 +34,8 @@ LONGEST_PAUSE_S = 20.0
 BREAK_AFTER = 5
 """Requests in a row that failed in a way that may pass: then the endpoint has a rest."""
 REST_S = 15.0
+RESTS = 3
+"""So often in a row without an answer in between: then the endpoint is paused as one that refuses."""
 AGAIN_S = 1.0
 """A job comes back so soon after its endpoint was paused: until then its worker claims nothing anyway."""
 _log = structlog.get_logger()
@@ -46,7 +48,7 @@ class Payer:
     job: Job
     run: Run
     name: str
-    """"TURN.DRAW: unique in one execution of the job."""
+    """TURN.DRAW.LEFT_OUT, of which LEFT_OUT counts the turns that are not sent: unique in one execution of the job."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,7 +94,7 @@ class EndpointCaller:
         self._database = database
         self._doorbell = doorbell
         self._concurrency = AdaptiveConcurrency(slots)
-        self._failed_in_a_row = 0
+        self._failed_in_a_row = self._rests = 0
         self._until = 0.0
         self._met_pause = False
         self.paused: str | None = None
@@ -109,9 +111,9 @@ class EndpointCaller:
         """
         began = monotonic()
         for number in range(1, self._settings.tries + 1):
-            await self._may_send()
-            await self._keep_rates(asked.about_tokens)
             async with self._concurrency.place():
+                await self._keep_rates(asked.about_tokens)
+                await self._may_send()  # last: it may have been paused while this waited
                 waited_s = monotonic() - began
                 expense = await self._reserve(payer, asked, price, number)
                 try:
@@ -146,9 +148,13 @@ class EndpointCaller:
             at=datetime.now(UTC),
         )
         budgets = spending.Budgets(run=run.budget, endpoint_month=self._target.at.budget)
+        if price is None and budgets != spending.Budgets():  # a judge that was named later, for example
+            raise ModelError(f"Nobody knows the price of {self._model}, so no budget can be kept: nothing is sent.")
         try:
             await spending.reserve(expense, budgets, self._database)
         except BudgetSpentError as error:
+            if error.may_pass:  # what is under way has reserved more than it will cost
+                raise ComeBackError(str(error), again_s=AGAIN_S * (1 + random.random())) from None  # noqa: S311
             if error.whose == "run":
                 await spending.reach_budget(run.id, str(error), self._database)
             else:
@@ -181,14 +187,23 @@ class EndpointCaller:
                 return pause_s
         self._concurrency.too_much()
         self._failed_in_a_row += 1
-        if self._failed_in_a_row >= BREAK_AFTER:
-            self.paused, self._until = f"{failure.said} ({self._failed_in_a_row} times in a row)", monotonic() + REST_S
+        if self._failed_in_a_row >= BREAK_AFTER and self.paused is None:
+            await self._rest(f"{failure.said} ({self._failed_in_a_row} times in a row)")
         _log.warning(
             "request_failed", endpoint=self._target.endpoint, job=payer.job.id, error=failure.said, attempt=number
         )
         if number == self._settings.tries:
             raise EndpointError(said)
         return backoff(number, FIRST_PAUSE_S, LONGEST_PAUSE_S, random.random())  # noqa: S311
+
+    async def _rest(self, reason: str) -> None:
+        """This worker sends nothing for a little while; a pause for all where that was of no use."""
+        self._rests += 1
+        if self._rests > RESTS:
+            self._rests = 0
+            await self._pause(reason)
+        else:
+            self.paused, self._until = reason, monotonic() + REST_S
 
     async def _pause(self, reason: str) -> None:
         """Nothing is sent by any worker for a while; told once."""
@@ -215,9 +230,13 @@ class EndpointCaller:
         if ended or monotonic() >= self._until:
             self.paused, self.refused, self._until = None, False, 0.0
 
+    async def close(self) -> None:
+        """Its connection to Redis."""
+        await self._doorbell.close()
+
     async def _went_well(self) -> None:
         self._concurrency.well()
-        self._failed_in_a_row = 0
+        self._failed_in_a_row = self._rests = 0
         if self._met_pause:
             self._met_pause = False
             await spending.resume_endpoint(self._target.endpoint, self._database)

@@ -35,7 +35,8 @@ if TYPE_CHECKING:
 MOST_BYTES = 4_000_000
 """Of one answer: a reply is far below, and MongoDB holds 16 MB for a whole conversation."""
 MOST_BYTES_OF_EMBEDDINGS = 64_000_000
-_SENT_HEADERS = ("accept", "accept-encoding", "content-type", "content-length", "host", "connection")
+EMBEDDINGS_WITHIN_S = 600.0
+_SENT_HEADERS = ("accept", "content-type", "content-length", "host", "connection")
 _UNREACHABLE = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.UnsupportedProtocol, httpx2.PoolTimeout)
 
 
@@ -59,6 +60,7 @@ class EndpointClient:
 
     def __init__(self, endpoint: RemoteEndpoint, key: SecretStr | None, settings: RemoteSettings) -> None:
         self._transport = _BoundTransport(endpoint, key)
+        self._silence_s = settings.silence_s
         self._http = httpx2.AsyncClient(
             transport=self._transport,
             follow_redirects=False,
@@ -95,7 +97,8 @@ class EndpointClient:
         """One vector a text, and what it took."""
         body = {"model": model, "input": list(texts), "encoding_format": "float"}
         with _failures():
-            answer = await self._sdk.post("/embeddings", body=body, cast_to=object)
+            async with asyncio.timeout(EMBEDDINGS_WITHIN_S):
+                answer = await self._sdk.post("/embeddings", body=body, cast_to=object)
         try:
             rows = sorted(answer["data"], key=lambda row: row["index"])  # type: ignore[index]
             vectors = [[float(value) for value in row["embedding"]] for row in rows]
@@ -108,8 +111,11 @@ class EndpointClient:
     async def list_models(self) -> list[str]:
         """What the endpoint calls its models; costs nothing."""
         with _failures():
-            answer = await self._sdk.get("/models", cast_to=object)
-        rows = answer.get("data") if isinstance(answer, dict) else None
+            async with asyncio.timeout(self._silence_s):
+                answer = await self._sdk.get("/models", cast_to=object)
+        if not isinstance(answer, dict) or not isinstance(rows := answer.get("data", ""), list | None):
+            said = "what it answers is no list of models; its address ends before /chat/completions, often in /v1"
+            raise RequestFailure(FailureKind.INVALID, said)
         return [str(row["id"]) for row in rows or () if isinstance(row, dict) and "id" in row]
 
     async def close(self) -> None:
@@ -134,9 +140,13 @@ class _BoundTransport(httpx2.AsyncBaseTransport):
         for name in [name for name in request.headers if name.lower() not in _SENT_HEADERS]:
             del request.headers[name]
         request.headers["user-agent"] = self._agent
+        request.headers["accept-encoding"] = "identity"  # so that the limit counts what is held in memory
         if self._key is not None:
             request.headers["authorization"] = f"Bearer {self._key.get_secret_value()}"
         response = await self._inner.handle_async_request(request)
+        if response.headers.get("content-encoding", "identity").strip().lower() not in ("", "identity"):
+            await response.aclose()
+            raise _PackedError
         assert isinstance(response.stream, httpx2.AsyncByteStream)
         most = MOST_BYTES_OF_EMBEDDINGS if url.path.endswith("/embeddings") else MOST_BYTES
         response.stream = _Limited(response.stream, most)
@@ -170,6 +180,13 @@ class _TooLargeError(httpx2.ReadError):
         super().__init__("too large")
 
 
+class _PackedError(httpx2.ReadError):
+    """A few kilobytes may be gigabytes once they are unpacked."""
+
+    def __init__(self) -> None:
+        super().__init__("packed")
+
+
 @contextmanager
 def _failures(*, begun: bool = False) -> Iterator[None]:
     """Whatever goes wrong inside becomes a RequestFailure. `begun`: the server has answered already."""
@@ -179,10 +196,13 @@ def _failures(*, begun: bool = False) -> Iterator[None]:
     except (RequestFailure, asyncio.CancelledError, GeneratorExit):
         raise
     except APIStatusError as error:
-        raise of_status(error.status_code, error.response.headers, _words(error), datetime.now(UTC)) from None
+        headers, code = error.response.headers, error.code or error.type or ""
+        raise of_status(error.status_code, headers, _words(error), datetime.now(UTC), code=str(code)) from None
     except APITimeoutError as error:
         sent = not isinstance(error.__cause__, _UNREACHABLE)
         raise RequestFailure(passing, "the endpoint was silent for too long", charged=sent) from None
+    except TimeoutError:
+        raise RequestFailure(passing, "the endpoint took too long", charged=True) from None
     except (APIConnectionError, httpx2.HTTPError) as error:
         raise _of_connection(error.__cause__ or error, passing, begun=begun) from None
     except APIError as error:  # an error in the middle of a stream
@@ -195,6 +215,8 @@ def _failures(*, begun: bool = False) -> Iterator[None]:
 def _of_connection(cause: BaseException, passing: FailureKind, *, begun: bool) -> RequestFailure:
     if isinstance(cause, _TooLargeError):
         return RequestFailure(FailureKind.INVALID, f"the answer is larger than {MOST_BYTES:,} bytes", charged=True)
+    if isinstance(cause, _PackedError):
+        return RequestFailure(FailureKind.INVALID, "the answer is compressed, which was not asked for", charged=True)
     said = brief(redact_text(str(cause)))
     if "CERTIFICATE_VERIFY_FAILED" in said or isinstance(cause, ssl.SSLCertVerificationError):
         return RequestFailure(FailureKind.REFUSED, f"its certificate is not valid for it ({said})")
@@ -210,10 +232,11 @@ def _unsent(cause: BaseException) -> bool:
 
 
 def _of_event(error: APIError) -> RequestFailure:
-    code = error.code or ""
-    failure = of_status(int(code) if code.isdigit() and len(code) == 3 else 500, {}, error.message, datetime.now(UTC))
+    code = str(error.code or "")  # some send a number
+    status = int(code) if code.isdigit() and len(code) == 3 else 500
+    failure = of_status(status, {}, redact_text(error.message), datetime.now(UTC), code=code)
     kind = FailureKind.CUT if failure.kind in (FailureKind.PASSING, FailureKind.BUSY) else failure.kind
-    return RequestFailure(kind, redact_text(failure.said), charged=True)
+    return RequestFailure(kind, failure.said, charged=True)
 
 
 def _words(error: APIStatusError) -> str:

@@ -23,9 +23,9 @@ class RemoteEmbedder(RemoteModel):
         """Raises ModelError: see `on_behalf_of`."""
         raise ModelError(f"{self.facts.name!r} may cost money: it embeds on behalf of a run's jobs alone.")
 
-    def on_behalf_of(self, job: Job, run: Run) -> JobEmbedder:
+    def on_behalf_of(self, job: Job, run: Run) -> PayingEmbedder:
         """See `PaidEmbedder.on_behalf_of`."""
-        return JobEmbedder(self, Payer(job=job, run=run, name="embed"))
+        return PayingEmbedder(self, Payer(job=job, run=run, name="embed"))
 
     async def embed_for(self, payer: Payer, texts: Sequence[str]) -> list[Embedding]:
         """See `Embedder.embed`; every request is entered in the ledger."""
@@ -57,7 +57,7 @@ class RemoteEmbedder(RemoteModel):
         return [Embedding(vector=_unit(vector)) for vector in vectors]
 
 
-class JobEmbedder:
+class PayingEmbedder:
     """An `Embedder` for one job, which pays."""
 
     def __init__(self, model: RemoteEmbedder, payer: Payer) -> None:

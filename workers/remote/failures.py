@@ -10,6 +10,8 @@ from enum import StrEnum
 
 LONGEST_RETRY_AFTER_S = 3600.0
 SAID_CHARS = 300
+NO_CREDIT = frozenset({"insufficient_quota", "billing_hard_limit_reached"})
+"""What OpenAI calls a 429 that no waiting mends."""
 _TOO_LONG = re.compile(r"context.{0,20}(length|size|window)|maximum context|too many tokens|exceed.{0,40}context", re.I)
 
 
@@ -46,10 +48,12 @@ class RequestFailure(Exception):  # it becomes one of `config.errors` where it l
         self.charged = charged
 
 
-def of_status(status: int, headers: Mapping[str, str], said: str, now: datetime) -> RequestFailure:
-    """What an HTTP status other than 2xx means. `said`: the server's own words."""
+def of_status(status: int, headers: Mapping[str, str], said: str, now: datetime, *, code: str = "") -> RequestFailure:
+    """What an HTTP status other than 2xx means. `said`, `code`: the server's own words, and its name for the error."""
     words = f"HTTP {status}: {brief(said)}" if said else f"HTTP {status}"
     pause = retry_after(headers, now)
+    if status == 429 and code in NO_CREDIT:
+        return RequestFailure(FailureKind.REFUSED, words)
     if status in (429, 503) and pause is not None:
         return RequestFailure(FailureKind.BUSY, words, retry_after_s=pause)
     if status in (408, 409, 425, 429) or status >= 500:

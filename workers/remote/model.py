@@ -81,6 +81,7 @@ class RemoteModel:
 
     async def close(self) -> None:
         await self.client.close()
+        await self.caller.close()
 
     def price(self, run: Run) -> Price | None:
         """The run's, which was frozen when its first worker began."""

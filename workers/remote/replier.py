@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from time import monotonic
@@ -127,7 +128,7 @@ class RemoteDialogue:
         )
         generation = _RemoteGeneration(replier, turn.asked, values, listener)
         prompt = estimate(turn.asked.messages)
-        payer = Payer(job=job, run=self._run, name=f"{turn.index}.{number}")
+        payer = Payer(job=job, run=self._run, name=f"{turn.index}.{number}.{len(turn.asked.dropped_turns)}")
         asked = CallSize(
             most=TokenUse(prompt=most_tokens(turn.asked.messages), reply=values.max_tokens, estimated=True),
             about_tokens=prompt + values.max_tokens // 2,
@@ -209,16 +210,16 @@ class _RemoteGeneration:
             self._listener.begin(lambda raw: _so_far(answer, markers))
         stream = self._replier.client.stream_chat(body)
         try:
-            async for piece in stream:
-                answer.add(piece)
-                said = piece.text or piece.reasoning
-                if said and self._first is None:
-                    self._first = monotonic()
-                if said and self._listener is not None:
-                    self._listener.take(said)
-                if monotonic() - self._began > self._values.time_limit_s:
-                    self._timed_out = True
-                    break
+            async with asyncio.timeout(self._values.time_limit_s):  # also where a server sends nothing but keep-alives
+                async for piece in stream:
+                    answer.add(piece)
+                    said = piece.text or piece.reasoning
+                    if said and self._first is None:
+                        self._first = monotonic()
+                    if said and self._listener is not None:
+                        self._listener.take(said)
+        except TimeoutError:
+            self._timed_out = True
         finally:
             await stream.aclose()  # type: ignore[attr-defined]
             self._ended = monotonic()

@@ -40,6 +40,12 @@ def serve_remote(
 
     assert entry.remote is not None
     facts = remote_facts(entry)
+    if entry.remote.at.budget is not None and facts.remote is not None and facts.remote.price is None:
+        raise ModelError(
+            f"The budget of the endpoint {entry.remote.endpoint!r} cannot be kept: nobody knows the price of "
+            f"{entry.name!r}. Set `price = {{input = 0.15, output = 0.6}}` in models.toml (US dollars per million "
+            "tokens; 0 where it is free)."
+        )
     slots = entry.load.slots if isinstance(entry.load.slots, int) else entry.remote.at.limits.concurrency
     caller = EndpointCaller(
         entry.remote,

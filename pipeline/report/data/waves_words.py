@@ -34,8 +34,8 @@ def why_over(pair: PairLook, waves: WavesReport, scale: Scale) -> str:
         return f"alike: the difference is less than {margin}{between}"
     if pair.state is PairState.FUTILE:
         power = pair.power or 0.0
-        chance = f"{power * 100:.0f}\u202f%" if power >= 0.01 else "under 1\u202f%"
-        return f"stopped, since the rest would show a difference like the observed with a chance of {chance}{between}"
+        chance = f"a chance of {power * 100:.0f}\u202f%" if power >= 0.01 else "a chance of under 1\u202f%"
+        return f"stopped: were the observed difference the true one, all sequences would show it with {chance}{between}"
     if pair.state is PairState.UNDECIDED:
         return f"not decided{between}"
     return f"decided{between}"
@@ -57,4 +57,5 @@ def _far(waves: WavesReport) -> str:
         )
     if waves.over:
         return f"All {of} were asked: not everything was decided before."
-    return f"Not decided yet: {asked} of {of} are asked so far (look {len(waves.looks)} of at most {waves.waves})."
+    looks = f"look {len(waves.looks)} of at most {waves.waves}" if waves.looks else "before the first look"
+    return f"Not decided yet: {asked} of {of} are asked so far ({looks})."

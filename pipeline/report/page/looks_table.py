@@ -19,7 +19,7 @@ def looks_table(waves: WavesReport, scale: Scale) -> Table | None:
     rows = tuple(
         _row(number, look, pair, scale) for number, look in enumerate(waves.looks, start=1) for pair in look.pairs
     )
-    columns = ("look>", "models", "sequences>", "difference>", "z>", "bound>", "chance>", "state")
+    columns = ("look", "models", "sequences>", "difference>", "z>", "bound>", "chance>", "state")
     return Table(id="looks", columns=columns_of(columns), rows=rows)
 
 

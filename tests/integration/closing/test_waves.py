@@ -153,7 +153,7 @@ async def test_two_that_are_equal_stop_for_futility(database: Database, tmp_path
     assert (run.waves.asked, pair.state) == (40, PairState.FUTILE)
     assert run.outcome.answer is not None
     assert "can't be separated over 40 sequences" in run.outcome.answer
-    assert "the rest would show a difference like the observed with a chance of under 1" in run.outcome.answer
+    assert "all sequences would show it with a chance of under 1" in run.outcome.answer
     assert "repeated 95\u202f% interval" in run.outcome.answer
 
 

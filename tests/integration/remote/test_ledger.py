@@ -114,3 +114,33 @@ async def test_what_would_pass_the_budget_leaves_nothing(database: Database) -> 
     await reserve(expense("d", 1, 0), Budgets(run=2.8 * cost), database)
     with pytest.raises(BudgetSpentError, match="this month"):
         await reserve(expense("e", 1, 0), Budgets(endpoint_month=cost), database)
+
+
+async def test_what_was_held_for_lost_and_was_refused_costs_nothing(database: Database) -> None:
+    mine = expense("late", 1, 0)
+    await reserve(mine, Budgets(), database)
+    assert await settle_lost(database, after_s=0) == 1
+    await give_back_reservation(mine.id, database)
+    assert await Expense.get(mine.id) is None
+    await reserve(mine, Budgets(), database)
+    await settle_expense(mine, USED, database)
+    await give_back_reservation(mine.id, database)
+    assert await Expense.get(mine.id) is not None, "what was paid for stays"
+
+
+@pytest.mark.parametrize(
+    ("settled", "may_pass"),
+    [
+        (False, True),  # it may cost less than it reserved
+        (True, False),  # it is spent
+    ],
+)
+async def test_only_what_is_spent_uses_a_budget_up(database: Database, settled: bool, may_pass: bool) -> None:
+    cost = PRICE.cost(MOST)
+    await reserve(expense("a", 1, 0), Budgets(), database)
+    if settled:
+        await settle_expense(expense("a", 1, 0), MOST, database)
+    with pytest.raises(BudgetSpentError) as refusal:
+        await reserve(expense("b", 1, 0), Budgets(run=1.5 * cost), database)
+    assert refusal.value.may_pass is may_pass
+    assert await Expense.find_all().count() == 1

@@ -8,8 +8,12 @@ from typing import Any
 
 import pytest
 
-from nightjar.jobs.models import LoadFacts, ProbeKind, SpeedProbe, ThreadUse
+from nightjar.jobs.models import LoadFacts, ModelFacts, ModelKind, ModelSource, ProbeKind, SpeedProbe, ThreadUse
+from nightjar.jobs.remote_models import Dialect, RemoteFacts, Spending
+from nightjar.jobs.states import JobKind
 from nightjar.pipeline.compare.comparison import Comparison, compare_sides, pair_up, sides
+from nightjar.pipeline.compare.rows import cost_rows
+from nightjar.pipeline.report.data.costs import model_costs
 from nightjar.pipeline.report.data.fingerprints import changed, model_marks
 from nightjar.pipeline.report.data.model import ModelInput, ModelReport, WorkerFacts
 from nightjar.pipeline.report.data.notices import notices
@@ -145,3 +149,24 @@ def test_speeds_in_one_chart_are_of_one_kind() -> None:
     chart = tradeoff(mixed)
     assert chart is not None
     assert all("(this run)" in str(row) for row in chart.rows)
+
+
+def at_endpoint(made: RunReport, usd: float | None) -> RunReport:
+    """The same of a model that answers at an endpoint, where a conversation costs so much."""
+    [model] = made.models
+    remote = RemoteFacts(endpoint="e", host="example.org", dialect=Dialect.OPENAI, model="x")
+    facts = ModelFacts(name="m", source=ModelSource.REMOTE, digest="0" * 64, kind=ModelKind.CHAT, remote=remote)
+    spent = Spending(model="m", kind=JobKind.REPLY, requests=1, usd=usd, unpriced=int(usd is None))
+    costs = model_costs([spent], {}, {("m", JobKind.REPLY): 1})
+    return replace(made, models=(replace(model, input=replace(model.input, facts=facts)),), costs=costs)
+
+
+def test_what_endpoints_are_paid_stands_beside_a_model_that_pays_none() -> None:
+    """Nothing is said of how an endpoint loads a model, and no price is made up for a local one."""
+    local, remote = report(loaded()), at_endpoint(report(loaded(context=0, cache_type_k="none")), 0.0125)
+    comparison = compared(local, remote)
+    assert not [notice for notice in comparison.notices if "loaded differently" in notice]
+    [row] = [row for row in cost_rows(comparison) if "dollars" in row[0]]
+    assert row[1:4] == ["–", "$0.0125", "-"]
+    [row] = [row for row in cost_rows(compared(local, at_endpoint(local, None))) if "dollars" in row[0]]
+    assert row[1:3] == ["–", "–"], "a price that nobody knows"

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from nightjar.config.errors import ModelError
 from nightjar.workers.fidelity.measure import Measurement, MeasureProgress, StoppedError, chunks, rows_at_a_time
 from nightjar.workers.fidelity.passages import Passage, WindowLayout, cut_windows, places_of
 
@@ -84,6 +85,28 @@ def test_it_ends_where_nobody_wants_the_rest() -> None:
     progress = MeasureProgress(given_up=True)
     with pytest.raises(StoppedError):
         measurement(progress=progress).side_by_side(Bigrams(), Bigrams())
+
+
+class Broken(Bigrams):
+    """From its third row on an entry is no number, as where a half-precision product overflows."""
+
+    def extend(self, ids: Sequence[int], wanted: Sequence[bool]) -> NDArray[np.float32]:
+        rows = super().extend(ids, wanted)
+        rows[2:, 7] = np.nan
+        return rows
+
+
+@pytest.mark.parametrize("apart", [False, True])
+@pytest.mark.parametrize("side", ["reference", "candidate"])
+def test_logits_that_are_no_numbers_are_an_error(side: str, apart: bool) -> None:
+    """A gate would pass what is no number."""
+    reference = Broken() if side == "reference" else Bigrams()
+    candidate = Broken() if side == "candidate" else Bigrams(0.3)
+    work, file = measurement(), io.BytesIO()
+    if apart:
+        work.keep(reference, file)
+    with pytest.raises(ModelError, match=f"The {side}'s logits are not finite after [0-9,]+ tokens of 1,006"):
+        work.against_kept(file, candidate) if apart else work.side_by_side(reference, candidate)
 
 
 @pytest.mark.parametrize(

@@ -12,13 +12,13 @@ import pytest
 import trustme
 from pydantic import SecretStr
 
-from nightjar.config.redact import redact_text
+from nightjar.config.redact import redact_text, remember
 from nightjar.config.remote_settings import RemoteSettings
 from nightjar.jobs.remote_models import Dialect
 from nightjar.workers.library.endpoints import RemoteEndpoint
 from nightjar.workers.remote.answers import GrowingAnswer
 from nightjar.workers.remote.client import EndpointClient
-from nightjar.workers.remote.failures import FailureKind, RequestFailure
+from nightjar.workers.remote.failures import SAID_CHARS, FailureKind, RequestFailure
 from tests.fake_endpoint import KEY, FakeEndpoint, fake_endpoint
 
 QUICK = RemoteSettings(connect_s=2, silence_s=0.5)
@@ -64,6 +64,7 @@ async def test_a_reply_comes_with_its_reasoning_apart_and_what_it_took(dialect: 
     [
         ("429", FailureKind.PASSING, False),
         ("429 retry after", FailureKind.BUSY, False),
+        ("no credit", FailureKind.REFUSED, False),  # a 429, but no waiting mends it
         ("500", FailureKind.PASSING, False),
         ("503", FailureKind.PASSING, False),
         ("503 retry after", FailureKind.BUSY, False),
@@ -79,7 +80,9 @@ async def test_a_reply_comes_with_its_reasoning_apart_and_what_it_took(dialect: 
         ("half event", FailureKind.CUT, True),
         ("silence in the middle", FailureKind.CUT, True),
         ("error in the middle", FailureKind.CUT, True),
+        ("numbered error in the middle", FailureKind.CUT, True),  # its code is no string
         ("10 MB", FailureKind.INVALID, True),
+        ("packed", FailureKind.INVALID, True),  # what it unpacks to has no limit
     ],
 )
 async def test_what_goes_wrong_has_a_name_and_ends_soon(
@@ -172,3 +175,23 @@ async def test_models_and_embeddings(fake: FakeEndpoint) -> None:
     assert vectors == [[3.0, 0.0, 1.0], [3.0, 2.0, 1.0]]
     assert use is not None
     assert use.prompt == 2
+
+
+async def test_a_website_is_no_endpoint() -> None:
+    """An address with its /v1 left out is often a page, which answers 200."""
+    with fake_endpoint(is_website=True) as fake:
+        async with client_for(fake) as client:
+            with pytest.raises(RequestFailure, match="no list of models"):
+                await client.list_models()
+
+
+async def test_a_key_is_hidden_before_words_are_cut(fake: FakeEndpoint) -> None:
+    """Half a key at the end of a long message is not recognised any more."""
+    remember(SecretStr(KEY))
+    long = "x" * (SAID_CHARS - len("HTTP 500: ") - 12)
+    fake.says = f"{long} {KEY}"
+    fake.faults.append("error in the middle")
+    with pytest.raises(RequestFailure) as failure:
+        await ask(fake)
+    assert "x" * 100 in failure.value.said
+    assert KEY[:8] not in failure.value.said
