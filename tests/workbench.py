@@ -17,7 +17,7 @@ from nightjar.jobs.database import Database
 from nightjar.jobs.documents import Job, Run, RunModel, SequenceDocument, SequenceRef, SuiteVersion, utc_now
 from nightjar.jobs.identity import job_id
 from nightjar.jobs.queue import Doorbell
-from nightjar.jobs.sequences import Sequence, TurnSpec
+from nightjar.jobs.sequences import Choices, Mode, Sequence, TurnSpec
 from nightjar.jobs.speeds import SpeedKey
 from nightjar.jobs.states import JobKind, JobStatus, RunStatus
 from nightjar.jobs.text_embedder import TextEmbedder
@@ -42,12 +42,15 @@ async def make_run(
     turns: int = 2,
     model: str = MODEL,
     status: RunStatus = RunStatus.ACTIVE,
+    choices: Choices | None = None,
     **changes: Any,
 ) -> Run:
-    """Stores a suite, a run and its jobs: sequences s0, s1, ... of one model. `changes`: of the run or its judging."""
+    """Stores a suite, a run and its jobs: sequences s0, s1, ... of one model. `choices`: scored in the place of each
+    reply. `changes`: of the run or its judging.
+    """
     now = utc_now()
     suite = f"suite-{run_id}"
-    contents = await _store_suite(suite, sequences, turns)
+    contents = await _store_suite(suite, sequences, turns, choices)
     fields: dict[str, Any] = {
         "status": status,
         "suite": suite,
@@ -73,9 +76,13 @@ async def make_run(
     return run
 
 
-async def _store_suite(name: str, sequences: int, turns: int) -> list[Sequence]:
+async def _store_suite(name: str, sequences: int, turns: int, choices: Choices | None) -> list[Sequence]:
     contents = [
-        Sequence(id=f"s{n}", turns=tuple(TurnSpec(prompt=f"sequence {n}, turn {t}") for t in range(turns)))
+        Sequence(
+            id=f"s{n}",
+            turns=tuple(TurnSpec(prompt=f"sequence {n}, turn {t}", choices=choices) for t in range(turns)),
+            mode=Mode.CHAT if choices is None else Mode.COMPLETION,
+        )
         for n in range(sequences)
     ]
     for content in contents:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from nightjar.config.counting import how_many
 from nightjar.jobs.database import Database, Row
 from nightjar.jobs.documents import Job, Run, SequenceDocument
-from nightjar.jobs.records import FAULTS, TurnRecord
+from nightjar.jobs.records import FAULTS, Likelihoods, TurnRecord
+from nightjar.jobs.sequences import Choices, TurnSpec
 from nightjar.jobs.sequences import Sequence as PromptSequence
-from nightjar.jobs.sequences import TurnSpec
 from nightjar.jobs.states import JobKind, JobStatus
 from nightjar.jobs.variants import Contestant, contestant_name, varied
 
@@ -30,6 +31,27 @@ class ShownSummary:
     turns: tuple[int, ...]
     document: str | None
     text: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShownGivenText:
+    """What a model thought of a given text. `text`: a choice or its context; "" for a prompt that is itself scored."""
+
+    text: str
+    logprob: float
+    """Sum over its tokens, natural logarithm."""
+    tokens: int
+    likeliest: bool = False
+    """Of several choices."""
+    right: bool = False
+
+    @property
+    def words(self) -> str:
+        """For people."""
+        marks = [mark for mark, holds in (("likeliest", self.likeliest), ("right", self.right)) if holds]
+        what = f": {self.text}" if self.text else ""
+        told = f" ({', '.join(marks)})" if marks else ""
+        return f"{self.logprob:.2f} over {how_many(self.tokens, 'token')}{what}{told}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +80,8 @@ class ShownTurn:
     """By scorer; empty until the run is closed."""
     checks: tuple[str, ...]
     """Those of `scores` that come from what the suite expects."""
+    given_texts: tuple[ShownGivenText, ...] = ()
+    """Where those were scored in the place of a reply; `reply` is then the likeliest choice."""
     rendered: str | None = None
     """The prompt as the model's template wrote it, where that was asked for and can be known."""
 
@@ -142,6 +166,27 @@ def _transcript(
     )
 
 
+def shown_given_texts(found: Likelihoods | None, choices: Choices | None) -> tuple[ShownGivenText, ...]:
+    """Each choice of a turn in its order, or the text; empty for a turn whose reply was generated."""
+    if found is None:
+        return ()
+    if found.text is not None:
+        return (ShownGivenText(text="", logprob=found.text.logprob, tokens=found.text.tokens),)
+    assert choices is not None
+    several = len(found.choices) > 1
+    best = max(range(len(found.choices)), key=lambda at: found.choices[at].logprob)
+    return tuple(
+        ShownGivenText(
+            text=choices.shown(at),
+            logprob=choice.logprob,
+            tokens=choice.tokens,
+            likeliest=several and at == best,
+            right=several and at in choices.right,
+        )
+        for at, choice in enumerate(found.choices)
+    )
+
+
 def _turn(turn: TurnRecord, spec: TurnSpec, scores: Mapping[str, ShownScore]) -> ShownTurn:
     draw, memory = turn.draw, turn.memory
     expected = {expectation.check for expectation in spec.expect}
@@ -165,5 +210,6 @@ def _turn(turn: TurnRecord, spec: TurnSpec, scores: Mapping[str, ShownScore]) ->
             for summary in turn.summaries
         ),
         scores=scores,
+        given_texts=shown_given_texts(turn.likelihoods, spec.choices),
         checks=tuple(name for name in scores if name.partition("#")[0] in expected),
     )

@@ -125,6 +125,8 @@ OF_TEXT = (
     FunctionScorer(name="byte_perplexity", scale=PERPLEXITY, function=_text(_per_byte), help="of a text, per byte"),
     FunctionScorer(name="bits_per_byte", scale=BITS, function=_text(_bits), help="of a text: bits of information"),
 )
+OF_WHOLE_TEXTS = frozenset(scorer.name for scorer in OF_TEXT[1:])
+"""Those that need every token to be scored."""
 LIKELIHOODS: tuple[FunctionScorer, ...] = (*OF_CHOICES, MC2, *OF_TARGET, *OF_TEXT)
 """Every one, in display order."""
 

@@ -6,6 +6,7 @@ import random
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
+from nightjar.config.counting import how_many
 from nightjar.jobs.identity import digest
 from nightjar.jobs.sequences import PLAIN, FixedMessage, MessageRole, Mode
 
@@ -30,7 +31,7 @@ def draw_examples(
     """
     others = [example for example in pool if example.prompt.strip() not in asked]
     if len(others) < count:
-        raise ValueError(f"the pool has {len(others)} other questions, and {count} are asked for.")
+        raise ValueError(f"the pool has {how_many(len(others), 'other question')}, and {count} are asked for.")
     if first:
         return others[:count]
     return random.Random(digest("examples", seed, sequence)).sample(others, count)  # noqa: S311

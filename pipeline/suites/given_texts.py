@@ -7,8 +7,9 @@ from typing import Any
 
 from nightjar.jobs.placeholders import Row
 from nightjar.jobs.sequences import PLAIN, Choices, Mode, TextRule, TurnSpec
+from nightjar.jobs.sequences import Sequence as PromptSequence
 from nightjar.jobs.variants import Variant
-from nightjar.pipeline.scoring.likelihood_scorers import LIKELIHOODS
+from nightjar.pipeline.scoring.likelihood_scorers import LIKELIHOODS, OF_WHOLE_TEXTS, likelihood_scorers
 from nightjar.pipeline.suites import variables
 from nightjar.pipeline.suites.native_file import SequencePart, SuitePart, TurnPart
 
@@ -107,12 +108,24 @@ def _check_each(field: Field, texts: Sequence[str], noun: str) -> None:
 def _right(part: TurnPart, row: Row, texts: Sequence[str]) -> Iterator[int]:
     """The places of the right ones, in order."""
     given = part.answer if isinstance(part.answer, list) else [] if part.answer is None else [part.answer]
+    for answer in given:
+        _check_place(answer, texts)
     places = {_place(variables.fill(answer, row), texts) for answer in given}
     if not places:
         raise GivenTextError("answer", "no choice is right. Name one by its place from 0, or by its text.")
     if len(places) == len(texts) > 1:
         raise GivenTextError("answer", "every choice is right, so that nothing can be told.")
     yield from sorted(places)
+
+
+def _check_place(answer: Any, texts: Sequence[str]) -> None:
+    """A number written in the file, where choices are numbers, too; a row's number is a place, as data sets have it."""
+    if isinstance(answer, int) and str(answer) in texts and texts.index(str(answer)) != answer:
+        raise GivenTextError(
+            "answer",
+            f"{answer} is a place here, counted from 0, and choice {texts.index(str(answer))} reads {str(answer)!r}. "
+            "Write the right choice's text in quotes.",
+        )
 
 
 def _place(answer: Any, texts: Sequence[str]) -> int:
@@ -162,8 +175,22 @@ def sequence_problems(
             yield "turns", f"a text of {size} bytes cannot fill a window of {window} tokens. Give a longer text."
 
 
-def metric_problem(metric: str | None, sequences: Sequence[bool]) -> str | None:
-    """Why no turn of the suite has that metric; `sequences`: whether each is scored. None where some may have it."""
-    if metric in {scorer.name for scorer in LIKELIHOODS} and not any(sequences):
+def metric_problem(metric: str | None, sequences: Sequence[PromptSequence]) -> str | None:
+    """Why no turn of the suite has that metric of given texts; None where some has it, or it is another kind."""
+    if metric not in {scorer.name for scorer in LIKELIHOODS}:
+        return None
+    scored = [(sequence, turn) for sequence in sequences if sequence.scored for turn in range(len(sequence.turns))]
+    if not scored:
         return f"{metric} needs turns whose given texts are scored: `choices`, a `continuation`, or `mode: perplexity`."
-    return None
+    found = {scorer.name for sequence, turn in scored for scorer in likelihood_scorers(sequence, turn)}
+    if metric in found:
+        partly = metric in OF_WHOLE_TEXTS and all(map(_leaves_out, sequences))
+        what = "whose rule (`score_from`, or `bos: false`) leaves tokens out; perplexity counts those that were scored."
+        return f"{metric} is not known of texts {what}" if partly else None
+    listed = ", ".join(scorer.name for scorer in LIKELIHOODS if scorer.name in found)
+    return f"no turn has {metric}. Of what this suite gives there are {listed}."
+
+
+def _leaves_out(sequence: PromptSequence) -> bool:
+    rule = sequence.text_rule
+    return rule is not None and (rule.score_from is not None or rule.bos is False)

@@ -69,7 +69,7 @@ def read_native(source: Located, name: str, read_text: ReadText) -> SuiteContent
                 if len(sequences) > MAX_SEQUENCES:
                     raise source.error(("sequences", index), f"more than {MAX_SEQUENCES} sequences; split the suite.")
     source.gathered.check()
-    problem = metric_problem(suite.primary_metric, [sequence.scored for sequence in sequences.values()])
+    problem = metric_problem(suite.primary_metric, list(sequences.values()))
     if problem is not None:
         raise source.error(("primary_metric",), problem)
     builder.check_shared(list(sequences.values()))

@@ -51,7 +51,8 @@ def _reply(screen: Console, transcript: ShownTranscript, turn: ShownTurn | None,
         if transcript.reason:
             _text(screen, transcript.reason, "red")
         return
-    _line(screen, f"\n{name}  ({how_many(turn.reply_tokens, 'token')}, ended by {turn.finish_reason})", "bold")
+    written = f"({how_many(turn.reply_tokens, 'token')}, ended by {turn.finish_reason})"
+    _line(screen, f"\n{name}  {'(natural logarithms)' if turn.given_texts else written}", "bold")
     for line in _prompt_facts(turn):
         _text(screen, line, "dim")
     if turn.rendered is not None:
@@ -60,7 +61,9 @@ def _reply(screen: Console, transcript: ShownTranscript, turn: ShownTurn | None,
         _text(screen, f"Reasoning:\n{turn.reasoning}", "dim")
     if turn.failure:
         _text(screen, turn.failure, "red")
-    if turn.reply.strip():
+    for given in turn.given_texts:
+        _text(screen, given.words)
+    if turn.reply.strip() and not turn.given_texts:
         _text(screen, turn.reply.strip())
     for line in _scores(turn):
         _text(screen, line, "magenta")

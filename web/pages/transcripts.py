@@ -143,9 +143,9 @@ def _turn(turn: ShownTurn) -> TurnShown:
         number=turn.number,
         prompt=turn.prompt,
         reasoning=turn.reasoning,
-        reply=turn.reply,
+        reply="\n".join(given.words for given in turn.given_texts) or turn.reply,
         failure=turn.failure,
-        facts=f"{turn.reply_tokens} tokens, {turn.finish_reason}",
+        facts="natural logarithms" if turn.given_texts else f"{turn.reply_tokens} tokens, {turn.finish_reason}",
         scores=tuple(_score(name, score, name in turn.checks) for name, score in sorted(turn.scores.items())),
     )
 

@@ -11,6 +11,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from nightjar.config.counting import how_many, plural
+from nightjar.config.errors import UsageError
 from nightjar.jobs.names import made_name
 from nightjar.jobs.sequences import Choices, Expectation, Mode, TurnSpec
 from nightjar.jobs.sequences import Sequence as PromptSequence
@@ -57,7 +59,7 @@ class Shots:
 def sequences_of(
     questions: Iterable[BenchmarkQuestion], shots: Shots, parameters: Mapping[str, Any] | None = None
 ) -> Iterator[PromptSequence]:
-    """The questions as sequences of one turn, in plain text."""
+    """The questions as sequences of one turn, in plain text. Raises UsageError for more examples than there are."""
     source = random.Random(EXAMPLES_SEED)  # noqa: S311
     for question in questions:
         examples = [Example(prompt=one.prompt, answer=one.answer) for one in _drawn(question, shots, source)]
@@ -77,9 +79,16 @@ def sequences_of(
 def _drawn(question: BenchmarkQuestion, shots: Shots, source: random.Random) -> Sequence[BenchmarkQuestion]:
     if not shots.count:
         return ()
+    need = shots.count + (shots.one_more and not shots.first)
+    if len(shots.pool) < need:
+        subject = f" for {question.tags[0]}" if shots.first else ""
+        raise UsageError(
+            f"{how_many(shots.count, 'example')} {plural(shots.count, 'is', 'are')} asked for, and the data has "
+            f"{how_many(len(shots.pool), 'question')} to take them from{subject}. Ask for fewer with --shots."
+        )
     if shots.first:
         return [one for one in shots.pool if one.prompt != question.prompt][: shots.count]
-    drawn = source.sample(list(shots.pool), shots.count + shots.one_more)
+    drawn = source.sample(list(shots.pool), need)
     return [one for one in drawn if one.prompt != question.prompt][: shots.count]
 
 

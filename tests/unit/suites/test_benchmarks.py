@@ -106,6 +106,27 @@ def test_mmlu_shows_the_first_examples_of_its_own_subject() -> None:
     assert sequence.tags == ("college_biology", "stem")
 
 
+TOO_MANY = [
+    # The first ones of a question's own subject, of which there are fewer, or none.
+    ("mmlu", MMLU, [MMLU | {"question": "One?"}], "2 examples are asked for, .* 1 question .*for college_b"),
+    ("mmlu", MMLU, [MMLU | {"subject": "virology"}] * 5, "has 0 questions to take them from for college_biology"),
+    # Drawn ones; where the harness draws one more than it shows, that one must be there, too.
+    ("arc-easy", ARC, [ARC], "the data has 1 question to take them from. Ask for fewer with --shots"),
+    ("winogrande", WINOGRANDE, [WINOGRANDE] * 2, "the data has 2 questions to take them from"),
+]
+
+
+@pytest.mark.parametrize(("name", "row", "pool", "told"), TOO_MANY)
+def test_more_examples_than_there_are_is_refused(
+    name: str, row: dict[str, Any], pool: list[dict[str, Any]], told: str
+) -> None:
+    """Else a suite would be called 2-shot and show fewer."""
+    benchmark = BENCHMARKS[name]
+
+    with pytest.raises(UsageError, match=told):
+        made(name, {benchmark.asked: [row], str(benchmark.pool): pool}, HowAsked(shots=2))
+
+
 def test_gsm8k_draws_its_examples_as_the_harness_does() -> None:
     """One generator with the seed 1234, five questions of the training split for each question in turn."""
     train = [{"question": f"T{at}?", "answer": f"#### {at}"} for at in range(40)]

@@ -95,6 +95,8 @@ MISTAKES = [
     ("[{prompt: Q, choices: [x, y, x], answer: 1}]", "choices: choices 0 and 2 are equal"),
     ('[{prompt: Q, choices: [x, ""], answer: 0}]', "choices: choice 1 is empty"),
     ("[{prompt: Q, choices: [x], answer: 0}]", "choices: there is one choice"),
+    # A place and a text: which of them is right cannot be told.
+    ('[{prompt: Q, choices: ["1", "2", "3"], answer: 2}]', "answer: 2 is a place here, counted from 0, and choice 1"),
     ('[{prompt: Q, continuation: " "}]', "continuation: the continuation is empty"),
     ("[{contexts: [A, A], continuation: x, answer: 0}]", "contexts: contexts 0 and 1 are equal"),
     ("[{contexts: [A, B], answer: 0}]", "contexts: contexts need the `continuation`"),
@@ -120,6 +122,29 @@ def test_a_mistake_says_where_and_what(turns: str, told: str, read: Read) -> Non
 WHOLE_SUITES = [
     # A metric of given texts, and none are given.
     ("primary_metric: acc\nsequences: [{id: a, turns: [Q]}]", "acc needs turns whose given texts are scored"),
+    # Metrics of given texts that none of these has: of several right ones, of texts, of one continuation.
+    (
+        "primary_metric: mc2\nsequences: [{id: a, turns: [{prompt: Q, choices: [x, y], answer: 0}]}]",
+        "no turn has mc2. Of what this suite gives there are acc, acc_norm, acc_bytes, acc_tokens.",
+    ),
+    (
+        "primary_metric: perplexity\nsequences: [{id: a, turns: [{prompt: Q, continuation: x}]}]",
+        "no turn has perplexity. Of what this suite gives there are greedy, target_perplexity.",
+    ),
+    (
+        "mode: perplexity\nprimary_metric: greedy\nsequences: [{id: a, turns: [Q]}]",
+        "there are perplexity, word_perplexity, byte_perplexity, bits_per_byte.",
+    ),
+    # A rule under which the metric has no value, whatever the model.
+    (
+        "mode: perplexity\nperplexity: {bos: false}\nprimary_metric: word_perplexity\nsequences: [{id: a, turns: [Q]}]",
+        "word_perplexity is not known of texts whose rule",
+    ),
+    (
+        "mode: perplexity\nperplexity: {window: 4, score_from: 2}\nprimary_metric: bits_per_byte\n"
+        "sequences: [{id: a, turns: [long enough]}]",
+        "bits_per_byte is not known of texts whose rule",
+    ),
     # A text that fills no window, seen before any model is.
     (
         "mode: perplexity\nperplexity: {as: llama-perplexity}\nsequences: [{id: a, turns: [short]}]",
@@ -138,6 +163,10 @@ WHOLE_SUITES = [
     (
         "pools: {p: [{prompt: Q, answer: x}]}\nexamples: {pool: p, count: 1}\nsequences: [{id: a, turns: [Q]}]",
         "for sequence 'a', the pool has 0 other questions, and 1 are asked for",
+    ),
+    (
+        "pools: {p: [{prompt: P, answer: x}]}\nexamples: {pool: p, count: 2}\nsequences: [{id: a, turns: [Q]}]",
+        "the pool has 1 other question, and 2 are asked for",
     ),
     (
         "variants: [{name: v, prompt: 'Say {{prompt}}'}]\nmode: perplexity\nsequences: [{id: a, turns: [Q]}]",

@@ -1,0 +1,93 @@
+"""Jobs whose given texts are scored, when their worker loses them half-way: with a real MongoDB and Redis."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from nightjar.config.embedded import ServiceUrls
+from nightjar.config.settings import Settings
+from nightjar.jobs.database import Database
+from nightjar.jobs.documents import Job, utc_now
+from nightjar.jobs.sequences import Choices
+from nightjar.jobs.states import JobStatus
+from nightjar.workers.engine.fake import ScriptedEngine
+from nightjar.workers.engine.request import ScoreRequest, ScoreResult
+from tests.workbench import Bench, make_run, opened_bench, until
+
+TURNS = 4
+CHOICES = Choices(texts=("Paris", "Lyon", "Nice"), right=(0,), delimiter=" ")
+
+
+@pytest.fixture
+async def bench(database: Database, services: ServiceUrls, tmp_path: Path) -> AsyncIterator[Bench]:
+    async with opened_bench(
+        database, services, Settings(home=tmp_path / "home", lease_s=15, beat_s=0.2, drain_s=5)
+    ) as bench:
+        yield bench
+
+
+class Counting(ScriptedEngine):
+    """Counts what it was asked to score; from the `stuck_at`-th on it hands nothing out until it is let go, be it still
+    wanted or not."""
+
+    def __init__(self, stuck_at: int | None = None) -> None:
+        super().__init__(slots=1)
+        self.asked = 0
+        self.stuck, self.let_go = asyncio.Event(), asyncio.Event()
+        self._stuck_at = stuck_at
+
+    async def score(self, request: ScoreRequest) -> ScoreResult:
+        self.asked += 1
+        result = await super().score(request)
+        if self._stuck_at is not None and self.asked >= self._stuck_at:
+            self.stuck.set()
+            while not self.let_go.is_set():
+                with contextlib.suppress(asyncio.CancelledError):
+                    await self.let_go.wait()
+        return result
+
+
+async def the_job(run: str) -> Job:
+    [job] = await Job.find({"run": run}).to_list()
+    return job
+
+
+async def lapse(database: Database, run: str) -> bool:
+    """Its worker has not renewed the lease for too long; true once the job is taken back."""
+    past = utc_now() - timedelta(seconds=1)
+    await database.jobs.update_many({"run": run, "lapses": 0, "owner": "one:1:1"}, {"$set": {"lease_until": past}})
+    return (await the_job(run)).lapses > 0
+
+
+async def test_a_scored_job_that_is_taken_from_its_worker_commits_each_turn_once(bench: Bench) -> None:
+    """The next worker begins at the turn that was lost and finds what an undisturbed one finds; the first one's late
+    scores are committed by nobody."""
+    first, second = Counting(stuck_at=3), Counting()
+    await make_run("whole", sequences=1, turns=TURNS, choices=CHOICES)
+    async with bench.dispatching():
+        async with bench.worker(Counting(), burst=True, name="zero:1:1") as undisturbed:
+            assert await asyncio.wait_for(undisturbed.task, 120) == 0
+        await make_run("lost", sequences=1, turns=TURNS, choices=CHOICES)
+        async with bench.worker(first, name="one:1:1"):
+            try:
+                await asyncio.wait_for(first.stuck.wait(), 60)
+                await until(lambda: lapse(bench.database, "lost"))
+                async with bench.worker(second, burst=True, name="two:1:1") as other:
+                    assert await asyncio.wait_for(other.task, 120) == 0
+            finally:
+                first.let_go.set()
+        whole, job = await the_job("whole"), await the_job("lost")
+
+    assert (job.status, job.lapses, job.turns_committed) == (JobStatus.DONE, 1, TURNS)
+    assert [(turn.index, turn.worker) for turn in job.turns] == [
+        (0, "one:1:1"), (1, "one:1:1"), (2, "two:1:1"), (3, "two:1:1"),
+    ]  # fmt: skip
+    assert second.asked == TURNS - 2
+    assert [turn.likelihoods for turn in job.turns] == [turn.likelihoods for turn in whole.turns]
+    assert {turn.draw.reply for turn in whole.turns} <= set(CHOICES.texts)
