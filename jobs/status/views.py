@@ -118,10 +118,6 @@ class RunView:
     retries: int
     """Tries, lapses and crashes of its jobs."""
     eta_s: float | None
-    cost_usd: float | None = None
-    """What its models at endpoints cost so far; None where it has none, or no price is known."""
-    cost: str | None = None
-    """The same in words, with "unknown" and "at least"; None where it has none."""
     wait: str | None = None
     """Why the run itself goes no further, whatever its jobs wait for; None where nothing is wrong."""
     judging_shown: int | None = None
@@ -129,6 +125,10 @@ class RunView:
     judging_under_way: int | None = None
     waves: str | None = None
     """How far a run is that stops when it is decided, in words."""
+    cost_usd: float | None = None
+    """What its models at endpoints cost so far; None where it has none, or no price is known."""
+    cost: str | None = None
+    """The same in words, with "unknown" and "at least"; None where it has none."""
 
 
 @dataclass(frozen=True, kw_only=True)

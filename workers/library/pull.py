@@ -122,6 +122,7 @@ def _fetch(
     except ModelFileError as error:
         for file in choice.files:
             part_of(folder, file).unlink(missing_ok=True)
+        (folder / TOTAL).unlink(missing_ok=True)
         raise HubError(f"{listing.repo} serves {choice.name}, and it cannot be used. {error}") from None
     except OSError as error:
         raise OutputError(
