@@ -384,7 +384,10 @@ def test_made_up_requests_get_what_the_openapi_document_says(served: Served) -> 
         @hypothesis.settings(max_examples=EXAMPLES, database=None, suppress_health_check=list(hypothesis.HealthCheck))
         @hypothesis.given(case=operation.as_strategy())
         def one(case: Any) -> None:
-            case.call_and_validate(headers=headers, checks=CHECKS)
+            answer = case.call(headers=headers)
+            if answer.status_code == 503 and "retry-after" in answer.headers:
+                return  # it is being worked out, and says when to ask again
+            case.validate_response(answer, checks=CHECKS)
 
         one()
 
