@@ -15,6 +15,7 @@ from nightjar.jobs.live_state import LiveEnd
 from nightjar.jobs.live_text import LivePiece
 from nightjar.jobs.reply_cache import FollowedReply
 from nightjar.web.site import Site
+from nightjar.web.streams.leaving import let_go
 
 WAITING_S = 3.0
 """After so long without text a stream has a comment, so that nobody on the way takes it for dead."""
@@ -64,9 +65,7 @@ async def follow_replies(replies: Sequence[FollowedReply], request: Request, sit
             yield item
     finally:
         running.dec(len(replies))
-        for task in tasks:
-            task.cancel()
-        site.keep(asyncio.create_task(_let_go(replies, tasks)))  # this task may be cancelled by now
+        site.keep(asyncio.create_task(let_go(replies, tasks)))  # this task may be cancelled by now
 
 
 async def _pump(index: int, reply: FollowedReply, heard: asyncio.Queue[Heard | Exception]) -> None:
@@ -88,12 +87,6 @@ async def _until_gone(request: Request, heard: asyncio.Queue[Heard | Exception])
 async def _until_closing(site: Site, heard: asyncio.Queue[Heard | Exception]) -> None:
     await site.closing.wait()
     heard.put_nowait(ServiceError("The server is ending. Ask again when it is back."))
-
-
-async def _let_go(replies: Sequence[FollowedReply], tasks: Sequence[asyncio.Task[None]]) -> None:
-    await asyncio.gather(*tasks, return_exceptions=True)
-    for reply in replies:
-        await reply.cancel()
 
 
 async def all_ends(replies: Sequence[FollowedReply], request: Request, site: Site) -> list[LiveEnd]:

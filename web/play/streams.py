@@ -18,6 +18,7 @@ from nightjar.jobs.live_state import LiveEnd
 from nightjar.jobs.mongo import DatabaseError
 from nightjar.web.openai.streams import WAITING, WAITING_S, sse
 from nightjar.web.site import Site
+from nightjar.web.streams.leaving import let_go
 from nightjar.web.streams.texts import next_of
 
 DEFECT = "This should not have happened; the server's log has it."
@@ -51,10 +52,6 @@ class PlayColumn:
             site.meters.failed(self.ask.model, error)
             told.put_nowait({"index": self.index, "error": DEFECT})
 
-    async def leave(self) -> None:
-        if self.reply is not None:
-            await self.reply.cancel()
-
 
 async def play_all(asks: list[LiveAsk], request: Request, site: Site) -> AsyncIterator[str]:
     """The stream of all of them. Left before its end, it cancels what has not ended."""
@@ -77,21 +74,14 @@ async def play_all(asks: list[LiveAsk], request: Request, site: Site) -> AsyncIt
         if missing:
             yield sse({"closing": True})
     finally:
-        site.keep(asyncio.create_task(_let_go(played, [*tasks, gone])))
+        replies = (each.reply for each in played if each.reply is not None)  # read when the tasks have ended
+        site.keep(asyncio.create_task(let_go(replies, [*tasks, gone])))
 
 
 async def _until_gone(request: Request, told: Told) -> None:
     while (await request.receive())["type"] != "http.disconnect":
         pass
     told.put_nowait(None)
-
-
-async def _let_go(played: list[PlayColumn], tasks: list[asyncio.Task[None]]) -> None:
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
-    for each in played:
-        await each.leave()
 
 
 def end_words(end: LiveEnd) -> dict[str, Any]:
