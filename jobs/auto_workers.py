@@ -21,11 +21,21 @@ class AutoWorker:
     """The one model that it serves; None: any."""
     cannot: Mapping[str, str]
     """Model -> why none of its places can serve it."""
+    preempts_in_s: float | None = None
+    """When one of its places may next be taken from its work for a live request; None: never."""
 
 
-async def mark_auto(worker: str, only: str | None, cannot: Mapping[str, str], database: Database) -> None:
+async def mark_auto(
+    worker: str,
+    only: str | None,
+    cannot: Mapping[str, str],
+    database: Database,
+    *,
+    preempts_in_s: float | None = None,
+) -> None:
     """Leaves its sign of life. Models' names are no keys: they may hold dots."""
     said: Row = {"owner": worker, "only": only, "cannot": [list(item) for item in cannot.items()]}
+    said["preempts_in_s"] = preempts_in_s
     values: Row = {key: {"$literal": value} for key, value in said.items()}
     values["until"] = {"$add": ["$$NOW", round(AUTO_LIVE_S * 1000)]}
     await database.leases.update_one({"_id": f"{_PREFIX}{worker}"}, [{"$set": values}], upsert=True)
@@ -40,4 +50,9 @@ async def live_autos(database: Database) -> list[AutoWorker]:
     """Those that left a mark lately."""
     query: Row = {"_id": {"$regex": f"^{_PREFIX}"}, "$expr": {"$gte": ["$until", "$$NOW"]}}
     rows = database.leases.find(query).sort("_id", 1)
-    return [AutoWorker(id=row["owner"], only=row["only"], cannot=dict(row["cannot"])) async for row in rows]
+    return [
+        AutoWorker(
+            id=row["owner"], only=row["only"], cannot=dict(row["cannot"]), preempts_in_s=row.get("preempts_in_s")
+        )
+        async for row in rows
+    ]

@@ -20,6 +20,7 @@ from nightjar.jobs.models import LoadFacts, ModelFacts, ModelSource
 from nightjar.jobs.nights import Aggregates, Baseline, Delivery, NightDocument, Schedule
 from nightjar.jobs.policies import RoutingPolicy
 from nightjar.jobs.records import Attempt, TurnRecord
+from nightjar.jobs.routing_evidence import RoutingEvidence
 from nightjar.jobs.run_outcome import RunOutcome
 from nightjar.jobs.sequences import Mode, Sequence
 from nightjar.jobs.spending import EndpointPause, Expense
@@ -390,5 +391,6 @@ ALL: tuple[type[StoredDocument], ...] = (
     Expense,
     EndpointPause,
     RoutingPolicy,
+    RoutingEvidence,
     CachedReply,
 )

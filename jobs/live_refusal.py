@@ -45,9 +45,16 @@ async def why_not_served(model: str, waited_s: float, database: Database) -> Not
         )
     eta_s = busy.run.eta_s
     takes = "how long it will take is not known yet" if eta_s is None else f"about {_minutes(eta_s)} are left of it"
+    again_s = min(LATEST_S, max(SOON_S, eta_s or SOON_S))
+    room = [auto.preempts_in_s for auto in autos if auto.preempts_in_s is not None and model not in auto.cannot]
+    yields = ""
+    if room:
+        in_s = max(SOON_S, min(room))
+        yields = f" A place makes room for a live request once in ten minutes, and may next in {_minutes(in_s)}."
+        again_s = min(in_s, again_s) if eta_s is not None else in_s
     return NotServedError(
-        f"{waited}: run {busy.run.name!r} works with {busy.models} on every place, and {takes}.",
-        retry_after_s=min(LATEST_S, max(SOON_S, eta_s or SOON_S)),
+        f"{waited}: run {busy.run.name!r} works with {busy.models} on every place, and {takes}.{yields}",
+        retry_after_s=again_s,
         run=busy.run.name,
         eta_s=eta_s,
     )

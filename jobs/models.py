@@ -58,6 +58,20 @@ class FileFacts(BaseModel):
     adapters: tuple[AdapterFacts, ...] = ()
 
 
+class ChainFacts(BaseModel):
+    """Who compresses what a model at an endpoint is then asked, and down to what: see `workers/remote/chain.py`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    compress: str
+    """Name of the model with a file."""
+    compress_digest: str
+    reply: str
+    """Name of the model at the endpoint."""
+    budget: int
+    """Tokens of a prompt from which on it is compressed."""
+
+
 class ModelFacts(BaseModel):
     """What is known of a model by whoever has neither its file nor its endpoint."""
 
@@ -80,6 +94,8 @@ class ModelFacts(BaseModel):
     """None for a remote model."""
     remote: RemoteFacts | None = Field(None, exclude_if=lambda remote: remote is None)
     """None for a file, and for a remote model of before these facts were kept."""
+    chain: ChainFacts | None = Field(None, exclude_if=lambda chain: chain is None)
+    """Of a remote model whose prompts another one compresses first."""
 
     @property
     def file_facts(self) -> FileFacts:

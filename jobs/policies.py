@@ -40,6 +40,35 @@ class TagRule(BaseModel):
     reason: str
 
 
+class NearestRule(BaseModel):
+    """How a request's nearest prompts decide who answers it: see `pipeline/routing/nearest.py`. Frozen with the policy,
+    the statistic's numbers included, so that it decides alike wherever it is asked.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    evidence: str
+    """`_id` of the `RoutingEvidence` with the vectors and what came of the prompts."""
+    embedder: str
+    embedder_digest: str
+    """Of the embedding model that made the vectors; those of another mean nothing beside them."""
+    prompts: int
+    neighbours: int
+    """So many of the nearest prompts count."""
+    near: float
+    """Least cosine of the `least_pairs`-th nearest prompt: a request with a lower one is like none of these prompts."""
+    unrelated: float
+    """Cosine of prompts that have nothing to do with each other."""
+    least_pairs: int
+    """With fewer near prompts nothing is known."""
+    margin: float
+    """On the metric's scale, unlike the policy's own."""
+    span: float
+    """From the worst to the best value of the metric."""
+    quantiles: list[float]
+    """Student's t, one-sided, for the bound over `least_pairs`, one more, ... up to `neighbours` prompts."""
+
+
 class Validation(BaseModel):
     """What a policy is worth on sequences that it was not learnt from."""
 
@@ -57,6 +86,8 @@ class Validation(BaseModel):
     """A random mix with the policy's shares."""
     beats_mix: bool
     """The one-sided 95 % bound of the paired difference to the mix is above 0."""
+    covered: float | None = None
+    """Share of the sequences for which something was learnt; None in policies of before this was kept."""
     usd: float | None = None
     usd_best: float | None = None
     """A conversation: of the policy, and of always the default; None where a price is unknown."""
@@ -74,6 +105,8 @@ class RoutingPolicy(StoredDocument):
     default: str
     """Who answers what nothing is known of."""
     rules: list[TagRule] = Field(default_factory=list)
+    """By tags; empty where the nearest prompts decide."""
+    nearest: NearestRule | None = None
     metric: str | None = None
     margin: float | None = None
     runs: list[str] = Field(default_factory=list)

@@ -89,6 +89,12 @@ async def known_vectors(ids: Iterable[str], database: Database) -> set[str]:
     return {row["_id"] async for row in database.raw["vectors"].find({"_id": {"$in": list(ids)}}, {"_id": 1})}
 
 
+async def stored_vectors(ids: Iterable[str], database: Database) -> dict[str, bytes]:
+    """Vectors as they are stored, float16, by id; left out is what has none."""
+    rows = database.raw["vectors"].find({"_id": {"$in": list(ids)}}, {"vector": 1})
+    return {row["_id"]: row["vector"] async for row in rows}
+
+
 async def seen_ids(seen: Seen, model: str, database: Database, *, among: Sequence[str] | None = None) -> list[str]:
     """Ids of the model's texts that somebody may find."""
     query = seen.query | {"model": model} | ({} if among is None else {"_id": {"$in": list(among)}})

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import os
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -24,10 +24,13 @@ _log = structlog.get_logger()
 
 
 @asynccontextmanager
-async def working_beside(logs: Path) -> AsyncIterator[None]:
-    """A dispatcher and `worker --model auto`, for as long as the block runs; one that ends is started again."""
+async def working_beside(logs: Path, flags: Sequence[str] = ()) -> AsyncIterator[None]:
+    """A dispatcher and `worker --model auto`, for as long as the block runs; one that ends is started again.
+
+    `flags`: further ones of the worker.
+    """
     parent = ["--parent", str(os.getpid())]
-    commands = (["dispatcher", *parent], ["worker", "--model", "auto", *parent])
+    commands = (["dispatcher", *parent], ["worker", "--model", "auto", *flags, *parent])
     keeping = [asyncio.create_task(_keep(words, logs / f"serve-{words[0]}.log")) for words in commands]
     try:
         yield

@@ -18,6 +18,7 @@ from nightjar.web.events.feed import EventFeed
 from nightjar.web.gate import GateMiddleware, GateRules
 from nightjar.web.heavy.pool import HeavyPool, nowhere
 from nightjar.web.latest import Latest
+from nightjar.web.nearest import NearestPolicies
 from nightjar.web.openai import completions, tokens
 from nightjar.web.openai import routes as openai
 from nightjar.web.openapi import document_route
@@ -30,6 +31,7 @@ from nightjar.web.service import routes as service
 from nightjar.web.site import Checks, Site
 from nightjar.web.static_files import read_static
 from nightjar.web.streams import moves, texts
+from nightjar.web.verifications import Verifications
 
 if TYPE_CHECKING:
     from nightjar.config.settings import Settings
@@ -75,6 +77,8 @@ def create_app(
         closing=closing,
         checks=None if checks is None else Latest(make=checks, fresh_s=CHECKED_EVERY_S),
         enforceable=enforceable,
+        verifications=Verifications(told=feed.computed),
+        nearest=NearestPolicies(settings=settings),
         templates=Templates.load(read_static(), rules.root),
     )
     protocols = (*openai.ROUTES, *completions.ROUTES, *tokens.ROUTES, *service.ROUTES, *metrics.ROUTES)

@@ -20,8 +20,10 @@ from nightjar.web.gate import GateRules
 from nightjar.web.heavy.pool import HeavyPool
 from nightjar.web.latest import Latest
 from nightjar.web.meters import Meters
+from nightjar.web.nearest import NearestPolicies
 from nightjar.web.pulls import Pulls
 from nightjar.web.render import Templates
+from nightjar.web.verifications import Verifications
 
 if TYPE_CHECKING:
     from nightjar.config.settings import Settings
@@ -60,6 +62,9 @@ class Site:
     feed: EventFeed
     pulls: Pulls
     templates: Templates
+    verifications: Verifications
+    nearest: NearestPolicies
+    """To be closed when no requests are taken any more, and so are `verifications`."""
     closing: asyncio.Event
     """Set when the server is about to end: every stream ends, too."""
     checks: Latest[Sequence[MachineCheck]] | None = None

@@ -31,6 +31,8 @@ class ShownSummary:
     turns: tuple[int, ...]
     document: str | None
     text: str
+    tokens_before: int
+    tokens_after: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -206,7 +208,13 @@ def _turn(turn: TurnRecord, spec: TurnSpec, scores: Mapping[str, ShownScore]) ->
         given=() if memory is None or turn.index else tuple(fact.text for fact in memory.given),
         kept=() if memory is None else memory.kept,
         summaries=tuple(
-            ShownSummary(turns=tuple(n + 1 for n in summary.turns), document=summary.document, text=summary.text)
+            ShownSummary(
+                turns=tuple(n + 1 for n in summary.turns),
+                document=summary.document,
+                text=summary.text,
+                tokens_before=summary.tokens_before,
+                tokens_after=summary.tokens_after,
+            )
             for summary in turn.summaries
         ),
         scores=scores,

@@ -12,11 +12,11 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
 from scipy import stats
 
 from nightjar.config.counting import how_many
 from nightjar.jobs.policies import TagRule
+from nightjar.pipeline.routing.nearest import bound_with
 
 LEAST_PAIRS = 20
 """Fewer say nothing."""
@@ -25,12 +25,14 @@ CONFIDENCE = 0.95
 
 @dataclass(frozen=True, kw_only=True)
 class SequenceEvidence:
-    """One sequence that every candidate answered. `scores`: by candidate, higher is better; `tags`: what a request
-    for it would show."""
+    """One sequence that every candidate answered. `scores`: by candidate, higher is better; `tags` and `prompt`: what a
+    request for it would show."""
 
     id: str
     tags: tuple[str, ...]
     scores: Mapping[str, float]
+    prompt: str = ""
+    """What its conversation begins with."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,10 +85,17 @@ def learn_tag(tag: str, evidence: Sequence[SequenceEvidence], candidates: RouteC
 
 def lower_bound(differences: Sequence[float], span: float) -> float:
     """The one-sided 95 % lower bound of a mean of paired differences, each between -span and span."""
-    values = np.asarray([*differences, -span], dtype=float)
-    count = len(values)
-    error = float(values.std(ddof=1)) / math.sqrt(count)
-    return float(values.mean()) - float(stats.t.ppf(CONFIDENCE, count - 1)) * error
+    return bound_with(differences, span, quantile(len(differences)))
+
+
+def quantile(pairs: int) -> float:
+    """Student's t for the bound over so many pairs: the one more that it adds counts."""
+    return float(stats.t.ppf(CONFIDENCE, pairs))
+
+
+def quantiles(least: int, most: int) -> list[float]:
+    """The same for every number of pairs from one to the other."""
+    return [float(value) for value in stats.t.ppf(CONFIDENCE, range(least, most + 1))]
 
 
 def _mean(values: Iterable[float]) -> float:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from nightjar.config.errors import UsageError
 from nightjar.pipeline.report.data.run_report import RunReport
 from nightjar.pipeline.routing.learn import RouteCandidates, SequenceEvidence
+from nightjar.pipeline.routing.nearest import opening_prompt
 from nightjar.pipeline.scores import Direction
 
 
@@ -35,11 +36,16 @@ def evidence_of(reports: Sequence[RunReport], *, metric: str | None, default: st
     assert scale.best is not None
     span, sign = abs(scale.best - scale.worst), 1.0 if scale.best > scale.worst else -1.0
     usd = {name: _usd(name, reports) for name in names}
-    tags = {sequence.id: sequence.tags for report in reports for sequence in report.sequences}
+    asked = {sequence.id: sequence for report in reports for sequence in report.sequences}
     scores = {name: _scores(name, chosen, reports) for name in names}
-    shared = [each for each in tags if all(each in scores[name] for name in names)]
+    shared = [each for each in asked if all(each in scores[name] for name in names)]
     sequences = tuple(
-        SequenceEvidence(id=each, tags=tuple(tags[each]), scores={name: sign * scores[name][each] for name in names})
+        SequenceEvidence(
+            id=each,
+            tags=tuple(asked[each].tags),
+            scores={name: sign * scores[name][each] for name in names},
+            prompt=opening_prompt(asked[each].messages, asked[each].prompt_text(0)),
+        )
         for each in shared
     )
     order = sorted(names, key=lambda name: (usd[name] is None, usd[name] or 0.0, names.index(name)))

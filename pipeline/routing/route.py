@@ -34,13 +34,24 @@ def choose_by_tags(rules: Iterable[TagRule], default: str, tags: Sequence[str]) 
     return first.model, f"tag {first.tag}: {first.reason}"
 
 
-def route(policy: RoutingPolicy, tags: Sequence[str], *, served: AbstractSet[str], allowed: AbstractSet[str]) -> Routed:
+def route(
+    policy: RoutingPolicy,
+    tags: Sequence[str],
+    *,
+    served: AbstractSet[str],
+    allowed: AbstractSet[str],
+    chosen: tuple[str, str] | None = None,
+) -> Routed:
     """Whom a request goes to. `served`: models that a worker holds; `allowed`: those that may be asked at all.
+
+    `chosen`: whom its nearest prompts say, and why, where the policy goes by them.
 
     A model that nobody serves comes after those that somebody does, and is still asked where they fail.
     """
     if policy.kind is PolicyKind.ALIAS:
         first, reason = policy.candidates[0], NOT_LEARNT
+    elif policy.nearest is not None:
+        first, reason = chosen or (policy.default, "default: nobody looked for its nearest prompts")
     else:
         first, reason = choose_by_tags(policy.rules, policy.default, tags)
     order = [model for model in fallbacks(policy, first) if model in allowed]

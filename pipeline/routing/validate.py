@@ -29,13 +29,28 @@ def validate_rules(
     candidates: RouteCandidates,
     usd: Mapping[str, float | None],
 ) -> Validation | None:
-    """Against always the cheapest, always the default, and a random mix of equal shares; None without sequences.
+    """What rules by tags are worth; see `validate_choices`."""
+    chosen = [choose_by_tags(rules, candidates.default, each.tags)[0] for each in held_out]
+    learnt = {rule.tag for rule in rules if rule.model is not None}
+    covered = [not learnt.isdisjoint(each.tags) for each in held_out]
+    return validate_choices(chosen, held_out, candidates, usd, covered)
 
-    `usd`: what a conversation of each candidate costs; None where that is not known.
+
+def validate_choices(
+    chosen: Sequence[str],
+    held_out: Sequence[SequenceEvidence],
+    candidates: RouteCandidates,
+    usd: Mapping[str, float | None],
+    covered: Sequence[bool],
+) -> Validation | None:
+    """Who was chosen for each sequence, against always the cheapest, always the default, and a random mix of equal
+    shares; None without sequences.
+
+    `usd`: what a conversation of each candidate costs; None where that is not known. `covered`: whether something was
+    learnt for it.
     """
     if not held_out:
         return None
-    chosen = [choose_by_tags(rules, candidates.default, each.tags)[0] for each in held_out]
     count = len(held_out)
     shares = {name: chosen.count(name) / count for name in candidates.names}
     mixes = [math.fsum(shares[name] * each.scores[name] for name in candidates.names) for each in held_out]
@@ -50,6 +65,7 @@ def validate_rules(
         best=math.fsum(each.scores[candidates.default] for each in held_out) / count,
         mix=math.fsum(mixes) / count,
         beats_mix=count > 1 and lower_bound(gains, candidates.span) > 0,
+        covered=sum(covered) / count,
         usd=_cost(chosen, usd),
         usd_best=usd.get(candidates.default),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -95,13 +96,13 @@ async def check_held_to(
                 layers = {**sequence.get("parameters", {}), **turn.get("parameters", {}), **layer}
                 asked = {key: layers[key] for key in HOLDING if layers.get(key) is not None}
                 if asked and asked not in checked[-100:]:
-                    _hold(asked, enforceable, f"Sequence {sequence['id']!r}, turn {index}")
+                    await _hold(asked, enforceable, f"Sequence {sequence['id']!r}, turn {index}")
                     checked.append(asked)
 
 
-def _hold(asked: Mapping[str, Any], enforceable: Enforceable, where: str) -> None:
+async def _hold(asked: Mapping[str, Any], enforceable: Enforceable, where: str) -> None:
     try:
-        enforceable(asked)
+        await asyncio.to_thread(enforceable, asked)  # it may take a second, in which the page goes on
     except (ParameterError, ModelError) as error:
         raise type(error)(f"{where}: {error}") from None
 

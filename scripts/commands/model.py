@@ -54,7 +54,9 @@ def info(model: Name, as_json: Json = False) -> None:
 def add(
     source: Annotated[
         str,
-        typer.Argument(help="FILE.gguf, OWNER/REPO[@REVISION][:FILE] or ollama:NAME; with --endpoint the new name."),
+        typer.Argument(
+            help="FILE.gguf, OWNER/REPO[@REVISION][:FILE] or ollama:NAME; with --endpoint or --compress the new name."
+        ),
     ],
     name: Annotated[str | None, typer.Option(help="The name to know it by; default: made of the source.")] = None,
     tag: Annotated[list[str] | None, typer.Option(help="A tag, such as judge; repeatable.")] = None,
@@ -63,8 +65,16 @@ def add(
     endpoint: Annotated[str | None, typer.Option(help="It answers there (`nightjar endpoint list`).")] = None,
     model: Annotated[str | None, typer.Option(help="What that endpoint calls it.")] = None,
     kind: Annotated[str | None, typer.Option(help="At an endpoint: chat (default) or embedding.")] = None,
+    compress: Annotated[
+        str | None, typer.Option(help="A chain: this model, with a file, compresses long prompts for --reply.")
+    ] = None,
+    reply: Annotated[str | None, typer.Option(help="A chain: this model, at an endpoint, replies.")] = None,
+    budget: Annotated[
+        int | None, typer.Option(min=64, help="A chain: tokens of a prompt that is compressed; 1,500.")
+    ] = None,
 ) -> None:
     """Make a model known by name. Example: nightjar model add ~/models/story.gguf --name story"""
+    from nightjar.config.errors import UsageError
     from nightjar.scripts.views.model_add import check_new
     from nightjar.scripts.views.models import prepared
     from nightjar.workers.library.editing import add_entry
@@ -72,6 +82,13 @@ def add(
     from nightjar.workers.library.sources import read_source
 
     settings = prepared()
+    if compress is not None or reply is not None or budget is not None:
+        chain = {"compress": compress, "reply": reply, "budget": budget}
+        if compress is None or reply is None or template is not None or endpoint is not None or model is not None:
+            raise UsageError("A chain has --compress and --reply, --budget if need be, and no source of its own.")
+        wanted = {key: value for key, value in chain.items() if value is not None}
+        _add_remote(name or source, {"chain": wanted, "tags": list(tag or []) or None}, context, None, settings)
+        return
     if endpoint is not None or model is not None or kind is not None:
         given = {"endpoint": endpoint, "model": model, "kind": kind, "tags": list(tag or []) or None}
         _add_remote(name or source, given, context, template, settings)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -9,7 +10,17 @@ import typer
 from nightjar.scripts.views.output import Json, console, emit_json, plain, table
 
 if TYPE_CHECKING:
-    from nightjar.jobs.policies import RoutingPolicy, Validation
+    from nightjar.jobs.policies import NearestRule, RoutingPolicy, Validation
+
+NEEDED_BY = "A router by nearest prompts"
+
+
+class Basis(StrEnum):
+    """What of a request decides."""
+
+    TAGS = "tags"
+    NEAREST = "nearest"
+
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Which model answers which live request.")
 Name = Annotated[str, typer.Argument(metavar="NAME", help="A policy: NAME, alias:NAME or router:NAME, @VERSION.")]
@@ -49,19 +60,38 @@ def learn(
     default: Annotated[
         str | None, typer.Option(help="Who answers what is not known; default: the dearest candidate.")
     ] = None,
+    by: Annotated[
+        Basis, typer.Option(help="By the tags that a request names, or by its nearest prompts (`memory_model`).")
+    ] = Basis.TAGS,
+    neighbours: Annotated[
+        int | None, typer.Option(min=20, max=1000, help="With --by nearest: how many of the nearest count; 100.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Learn who may answer what, by tag, from judged runs. Example: nightjar router learn chat --run nightly"""
+    """Learn who may answer what from judged runs. Example: nightjar router learn chat --run nightly"""
+    from contextlib import AsyncExitStack
+
+    from nightjar.config.errors import UsageError
     from nightjar.jobs.lookup import find_run
-    from nightjar.pipeline.routing.start import learn_policy
+    from nightjar.pipeline.routing.learn_nearest import NEIGHBOURS
+    from nightjar.pipeline.routing.start import NearestBy, learn_policy
     from nightjar.scripts.session import open_session, run_async
+    from nightjar.workers.embedder.client import open_embedder
 
     _check_name(name)
+    if neighbours is not None and by is not Basis.NEAREST:
+        raise UsageError("--neighbours belongs to --by nearest.")
 
     async def write() -> RoutingPolicy:
-        async with open_session() as session:
+        async with open_session() as session, AsyncExitStack() as stack:
             found = [await find_run(run, session.database) for run in runs]
-            return await learn_policy(name, found, session.database, metric=metric, default=default, margin=margin)
+            nearest = None
+            if by is Basis.NEAREST:
+                embedder = await stack.enter_async_context(await open_embedder(session.settings, NEEDED_BY))
+                nearest = NearestBy(embedder=embedder, neighbours=neighbours or NEIGHBOURS)
+            return await learn_policy(
+                name, found, session.database, metric=metric, default=default, margin=margin, nearest=nearest
+            )
 
     _show(run_async(write()), as_json=as_json)
 
@@ -75,15 +105,21 @@ def show(name: Name, as_json: Json = False) -> None:
 @app.command()
 def validate(name: Name, runs: Runs, as_json: Json = False) -> None:
     """Check a policy on runs that it was not learnt from. Example: nightjar router validate chat --run friday"""
+    from contextlib import AsyncExitStack
+
     from nightjar.jobs.lookup import find_run
     from nightjar.jobs.policies import find_policy
     from nightjar.pipeline.routing.start import validate_policy
     from nightjar.scripts.session import open_session, run_async
+    from nightjar.workers.embedder.client import open_embedder
 
     async def check() -> Validation | None:
-        async with open_session() as session:
+        async with open_session() as session, AsyncExitStack() as stack:
             found = [await find_run(run, session.database) for run in runs]
-            return await validate_policy(await find_policy(name), found, session.database)
+            policy, embedder = await find_policy(name), None
+            if policy.nearest is not None:
+                embedder = await stack.enter_async_context(await open_embedder(session.settings, NEEDED_BY))
+            return await validate_policy(policy, found, session.database, embedder)
 
     said = run_async(check())
     if as_json:
@@ -95,16 +131,22 @@ def validate(name: Name, runs: Runs, as_json: Json = False) -> None:
 @app.command()
 def activate(
     name: Name,
-    force: Annotated[bool, typer.Option("--force", help="Even where it is no better than a random mix.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Even where it beats no random mix, or its embedding model is not here.")
+    ] = False,
 ) -> None:
     """Have requests go by this version. Example: nightjar router activate router:chat@2"""
     from nightjar.config.errors import UsageError
     from nightjar.jobs.policies import PolicyKind, activate_policy, find_policy
+    from nightjar.pipeline.routing.nearest import check_policy_embedder
     from nightjar.scripts.session import open_session, run_async
+    from nightjar.workers.embedder.client import open_embedder
 
     async def change() -> RoutingPolicy:
         async with open_session() as session:
             policy = await find_policy(name)
+            if policy.nearest is not None and not force:  # else every request would go to the default
+                check_policy_embedder(policy, (await open_embedder(session.settings, NEEDED_BY)).facts)
             said = policy.validation
             if policy.kind is PolicyKind.ROUTER and not force and (said is None or not said.beats_mix):
                 raise UsageError(
@@ -175,11 +217,22 @@ def _show(policy: RoutingPolicy, *, as_json: bool) -> None:
     if policy.kind is PolicyKind.ALIAS:
         print("Asked in this order; not learnt.")
         return
-    rows = [(rule.tag, rule.model or policy.default, rule.pairs, rule.reason) for rule in policy.rules]
-    console().print(table(None, ("tag", "answered by", "sequences>", "why"), rows))
+    if policy.nearest is not None:
+        print(plain(_nearest_words(policy.nearest)))
+    else:
+        rows = [(rule.tag, rule.model or policy.default, rule.pairs, rule.reason) for rule in policy.rules]
+        console().print(table(None, ("tag", "answered by", "sequences>", "why"), rows))
     print(plain(f"All else is answered by {policy.default}. {_worth(policy.validation)}"))
     if not policy.active:
         print(plain(f"`nightjar router activate {policy.address}@{policy.version}` has requests go by it."))
+
+
+def _nearest_words(rule: NearestRule) -> str:
+    return (
+        f"By the nearest {rule.neighbours} of {rule.prompts} prompts, as {rule.embedder} ({rule.embedder_digest[:12]}) "
+        f"sees them. A request without {rule.least_pairs} prompts of a cosine of at least {rule.near:.2f} goes to the "
+        "default."
+    )
 
 
 def _worth(said: Validation | None) -> str:
@@ -194,6 +247,8 @@ def _worth(said: Validation | None) -> str:
         costs = (
             f" A conversation costs {usd_text(said.usd)}, and {usd_text(said.usd_best)} where the default answers all."
         )
+    if said.covered is not None:
+        costs += f" For {said.covered:.0%} of them something is known; the others go to the default."
     return (
         f"On {said.sequences} held-out sequences it scores {said.policy:.3f}: always the cheapest {said.cheapest:.3f}, "
         f"always the default {said.best:.3f}, a random mix of equal shares {said.mix:.3f}. It is {better} that mix; "

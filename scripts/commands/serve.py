@@ -46,6 +46,10 @@ def serve(
     workers: Annotated[
         str, typer.Option(metavar="auto|none", help="auto: a dispatcher and a worker run beside it, for what waits.")
     ] = "auto",
+    live_preempts: Annotated[
+        bool,
+        typer.Option("--live-preempts", help="A place at work makes room for a live request, once in ten minutes."),
+    ] = False,
     open_: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False,
     allow_host: Annotated[
         list[str] | None, typer.Option(metavar="NAME[:PORT]", help="A name that browsers use; repeatable.")
@@ -68,6 +72,8 @@ def serve(
     check_installed()
     if workers not in ("auto", "none"):
         raise UsageError(f"--workers is {workers!r}; it is auto or none.")
+    if live_preempts and workers == "none":
+        raise UsageError("--live-preempts is for --workers auto; give it to the worker that runs elsewhere.")
     if (tls_cert is None) != (tls_key is None):
         raise UsageError("--tls-cert and --tls-key go together.")
     certificate = (tls_cert, tls_key) if tls_cert is not None and tls_key is not None else None
@@ -82,7 +88,8 @@ def serve(
         certificate=certificate,
         root=root_path.rstrip("/"),
     )
-    run_async(_serve(listening, beside=workers == "auto", open_=open_))
+    flags = ("--live-preempts",) if live_preempts else ()
+    run_async(_serve(listening, beside=flags if workers == "auto" else None, open_=open_))
 
 
 def check_installed() -> None:
@@ -99,7 +106,8 @@ def check_installed() -> None:
         )
 
 
-async def _serve(listening: Listening, *, beside: bool, open_: bool) -> None:
+async def _serve(listening: Listening, *, beside: tuple[str, ...] | None, open_: bool) -> None:
+    """`beside`: flags of the worker beside it; None: there is none."""
     from nightjar.config.deadline import heed
     from nightjar.config.settings import load_settings
     from nightjar.config.stopping import end_signals
@@ -131,10 +139,12 @@ async def _serve(listening: Listening, *, beside: bool, open_: bool) -> None:
         )
         stack.push_async_callback(app_.state.site.heavy.close)
         stack.push_async_callback(app_.state.site.pulls.close)
+        stack.push_async_callback(app_.state.site.verifications.close)
+        stack.push_async_callback(app_.state.site.nearest.close)
         await stack.enter_async_context(app_.state.site.live)
         await stack.enter_async_context(app_.state.site.feed)
-        if beside:
-            await stack.enter_async_context(working_beside(settings.home / "logs"))
+        if beside is not None:
+            await stack.enter_async_context(working_beside(settings.home / "logs", beside))
         link = await arrival.link(rules, session.database)
 
         def started() -> None:

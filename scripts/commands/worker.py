@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from nightjar.config.errors import UsageError
 from nightjar.config.settings import load_settings
 from nightjar.config.stopping import OVERDUE_S, follow_parent
 from nightjar.scripts.options.gpu import chosen_pins
@@ -38,6 +39,12 @@ def worker(
     live: Annotated[
         int, typer.Option(min=0, metavar="N", help="Slots kept for live requests, which then wait for no run.")
     ] = 0,
+    live_preempts: Annotated[
+        bool,
+        typer.Option(
+            "--live-preempts", help="With auto: a place at work makes room for a live request, once in ten minutes."
+        ),
+    ] = False,
     burst: Annotated[bool, typer.Option("--burst", help="End when no run has work for the model any more.")] = False,
     wanted: Annotated[str | None, typer.Option("--for", help="With auto: chat, embedding or judge only.")] = None,
     idle_exit: Annotated[
@@ -52,6 +59,8 @@ def worker(
 
     Dispatches too, while nobody else does: `nightjar enqueue` and a worker are enough.
     """
+    if live_preempts and model != "auto":
+        raise UsageError("--live-preempts is for --model auto: a worker of one model has no other to make room for.")
     if parent is not None:
         follow_parent(parent, within_s=load_settings().drain_s + (OVERDUE_S if single else 2 * OVERDUE_S))
     else:
@@ -61,7 +70,7 @@ def worker(
     if single:
         work = _serve(model, name, gpu, load, burst, started_ms, live)
     elif model == "auto" or idle_exit is not None:
-        work = _roam(model, gpu, flags, wanted, idle_exit, dispatches=parent is None)
+        work = _roam(model, gpu, flags, wanted, idle_exit, dispatches=parent is None, live_preempts=live_preempts)
     else:
         work = _supervise(model, name, gpu, flags, burst, dispatches=parent is None)
     sys.exit(run_async(work))
@@ -97,7 +106,8 @@ async def _supervise(
     settings = load_settings()
     # A wrong name fails here, and a missing file is fetched once.
     entry = await asyncio.to_thread(obtained, model, settings)
-    pins = choose_pins(NONE, []) if entry.remote is not None else choose_pins(gpu, list_cards())
+    computes = entry.remote is None or entry.chain is not None
+    pins = choose_pins(gpu, list_cards()) if computes else choose_pins(NONE, [])
     arguments = ["--model", model, *flags, *(["--burst"] if burst else [])]
 
     async def work(session: Session, standby: Standby | None) -> int:
@@ -122,7 +132,14 @@ async def _has_more(model: str, supervisor: Supervisor, standby: Standby, sessio
 
 
 async def _roam(
-    model: str, gpu: str | None, flags: list[str], wanted: str | None, idle_exit: float | None, *, dispatches: bool
+    model: str,
+    gpu: str | None,
+    flags: list[str],
+    wanted: str | None,
+    idle_exit: float | None,
+    *,
+    dispatches: bool,
+    live_preempts: bool,
 ) -> int:
     from nightjar.scripts.views.model_pull import obtained
     from nightjar.workers.process.auto import roam
@@ -138,6 +155,7 @@ async def _roam(
             gpu=gpu,
             flags=flags,
             wanted=wanted,
+            live_preempts=live_preempts,
             idle_exit_s=idle_exit,
         )
         if idle and standby is not None:

@@ -79,7 +79,7 @@ def _prompt_facts(turn: ShownTurn) -> Iterator[str]:
             yield "\n- ".join([f"{what} the memory {turn.memory}:", *facts])
     for summary in turn.summaries:
         what = f"the document {summary.document}" if summary.document else _turns(summary.turns)
-        yield f"In place of {what}:\n{summary.text}"
+        yield f"In place of {what} ({summary.tokens_before} tokens in {summary.tokens_after}):\n{summary.text}"
 
 
 def _turns(numbers: Sequence[int]) -> str:

@@ -5,30 +5,23 @@ from __future__ import annotations
 import asyncio
 import json
 from dataclasses import asdict, replace
-from pathlib import Path
 
 from nightjar.config.load_settings import LoadSettings
-from nightjar.config.settings import Settings, load_settings
 from nightjar.jobs.database import Database
+from nightjar.web.heavy.folders import settings_in
 from nightjar.workers.library.describe import describe
 from nightjar.workers.library.find import find_model
 from nightjar.workers.library.fit.curated import curated_list
 from nightjar.workers.library.fit.hardware import room_of, this_machine
 from nightjar.workers.library.fit.recommend import Recommendation, recommend, recommended_entry
 from nightjar.workers.library.hub import Hub
-from nightjar.workers.library.verify import verify
 
 FOUND = 20
 
 
-def _settings(places: str) -> Settings:
-    """The settings of the server that asks: its folders, as JSON."""
-    return load_settings().model_copy(update={name: Path(path) for name, path in json.loads(places).items()})
-
-
 async def write_model(_: Database, places: str, name: str, load: str) -> str:
     """What `nightjar model info` says of a model, as JSON. `load`: other load settings, as JSON; empty: its own."""
-    settings = _settings(places)
+    settings = settings_in(places)
 
     def described() -> dict[str, object]:
         entry = find_model(name, settings)
@@ -40,13 +33,6 @@ async def write_model(_: Database, places: str, name: str, load: str) -> str:
         return {**detail, "load": entry.load.model_dump(), "path": entry.path.name}
 
     return json.dumps(await asyncio.to_thread(described), default=str)
-
-
-async def write_verified(_: Database, places: str, name: str) -> str:
-    """A model's files hashed again, as JSON: a list of what was found and expected."""
-    settings = _settings(places)
-    checks = await asyncio.to_thread(lambda: verify(find_model(name, settings), settings))
-    return json.dumps([{**asdict(check), "wrong": check.wrong} for check in checks])
 
 
 async def write_recommendations(_: Database) -> str:
@@ -78,5 +64,5 @@ def _recommended(row: Recommendation) -> dict[str, object]:
 
 async def write_hub_search(_: Database, places: str, text: str) -> str:
     """Repositories of the hub whose name has the text, as JSON. Raises HubError where no hub answers."""
-    settings = _settings(places)
+    settings = settings_in(places)
     return json.dumps(await asyncio.to_thread(lambda: Hub(settings).search(text, FOUND)))

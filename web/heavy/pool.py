@@ -38,6 +38,8 @@ class HeavyTask:
     kind: str
     arguments: tuple[str, ...]
     version: str
+    limit_s: int | None = None
+    """None: the pool's."""
 
 
 @dataclass(kw_only=True)
@@ -105,11 +107,12 @@ class HeavyPool:
                 self._folder = tempfile.TemporaryDirectory(prefix="nightjar-web-")
             name = str(Path(self._folder.name) / secrets.token_hex(8))
             child = self._idle.pop() if self._idle else await self._start()
-            order = {"kind": task.kind, "arguments": task.arguments, "file": name, "limit_s": self.limit_s}
+            limit_s = task.limit_s or self.limit_s
+            order = {"kind": task.kind, "arguments": task.arguments, "file": name, "limit_s": limit_s}
             answer = await self._ask(child, order)
             if answer is None:
                 raise NightjarError(
-                    f"The {task.kind} took longer than {self.limit_s} s or too much memory, or failed by a fault of "
+                    f"The {task.kind} took longer than {limit_s} s or too much memory, or failed by a fault of "
                     "ours, which the server's log then has."
                 )
             self._idle.append(child)

@@ -24,7 +24,7 @@ from nightjar.pipeline.report.page.html import render_html
 from nightjar.pipeline.report.page.trend_page import render_trend
 from nightjar.pipeline.search.question import SearchQuestion
 from nightjar.pipeline.search.start import search
-from nightjar.web.heavy.model_work import write_hub_search, write_model, write_recommendations, write_verified
+from nightjar.web.heavy.model_work import write_hub_search, write_model, write_recommendations
 from nightjar.web.heavy.suite_work import write_suite
 from nightjar.workers.embedder.client import SmallEmbedder
 from nightjar.workers.embedder.spec import EmbedderSpec
@@ -118,7 +118,6 @@ WORK: Mapping[str, Callable[..., Awaitable[str]]] = {
     "trend": write_trend_page,
     "search": write_answer,
     "model": write_model,
-    "verify": write_verified,
     "recommended": write_recommendations,
     "hub": write_hub_search,
     "suite": write_suite,

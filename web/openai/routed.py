@@ -14,15 +14,17 @@ from fastapi.responses import Response
 
 from nightjar.config.errors import CancelledReplyError, LiveError, UsageError
 from nightjar.jobs.backlog import live_workers
+from nightjar.jobs.live_request import read_conversation
 from nightjar.jobs.models import ModelSource
 from nightjar.jobs.policies import RoutingPolicy, active_policy
 from nightjar.jobs.published import published
+from nightjar.pipeline.routing.nearest import opening_prompt
 from nightjar.pipeline.routing.route import Routed, route
 from nightjar.web.openai.asking import asker, told_without
 from nightjar.web.openai.cached import submit_asks
 from nightjar.web.openai.events import answered
 from nightjar.web.openai.schema import ChatRequest
-from nightjar.web.openai.translate import ChatShape, chat_asks
+from nightjar.web.openai.translate import ChatShape, chat_asks, live_messages
 from nightjar.web.site import site_of
 
 TAG = "nightjar-tag"
@@ -49,8 +51,10 @@ class RoutedRequest:
         return {name: text.encode("ascii", "replace").decode() for name, text in said.items()}
 
 
-async def route_request(request: Request, address: str) -> RoutedRequest:
-    """Raises UnknownNameError, UsageError where the policy is not active or nobody may answer."""
+async def route_request(request: Request, asked: ChatRequest, address: str) -> RoutedRequest:
+    """Raises UnknownNameError, UsageError where the policy is not active or nobody may answer, and as
+    `read_conversation` does.
+    """
     database = site_of(request).database
     policy = await active_policy(address)
     known = await published(policy.candidates, database)
@@ -58,7 +62,11 @@ async def route_request(request: Request, address: str) -> RoutedRequest:
     allowed = {name for name, model in known.items() if not (local_only and model.facts.source is ModelSource.REMOTE)}
     tags = [tag.strip() for tag in request.headers.get(TAG, "").split(",") if tag.strip()]
     served = frozenset(await live_workers(database))
-    routed = route(policy, tags, served=served, allowed=allowed)
+    chosen = None
+    if policy.nearest is not None:
+        _, said = read_conversation(live_messages(asked.messages))
+        chosen = await site_of(request).nearest.choose(policy, opening_prompt(said, said[-1].text))
+    routed = route(policy, tags, served=served, allowed=allowed, chosen=chosen)
     if not routed.models:
         why = "each of its models is at an endpoint" if local_only else "none of its models is known"
         raise UsageError(f"Nobody may answer for {policy.address}: {why}.")
@@ -67,7 +75,7 @@ async def route_request(request: Request, address: str) -> RoutedRequest:
 
 async def answer_routed(request: Request, asked: ChatRequest, address: str, without: tuple[str, ...]) -> Response:
     """The reply of the first that gives one. Raises what the last of them raised."""
-    wanted = await route_request(request, address)
+    wanted = await route_request(request, asked, address)
     failures: dict[str, str] = {}
     for model in wanted.routed.models:
         is_last = model == wanted.routed.models[-1]

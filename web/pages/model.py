@@ -11,7 +11,7 @@ from nightjar.jobs.places import let_go, pin_model, want_model, wanted_models
 from nightjar.jobs.status.workers import read_serving
 from nightjar.pipeline.report.data.numbers import ABSENT
 from nightjar.web.auth.roles import Action
-from nightjar.web.heavy.pool import HeavyTask
+from nightjar.web.heavy.pool import LIMIT_S, HeavyTask
 from nightjar.web.pages.declare import Done, Visit, page, post_action
 from nightjar.web.pages.words import file_size, moment, path_to, setting_value, whole_number
 from nightjar.web.sheet import Button, Link, NamedFact, Said, Section, Sheet, named_facts
@@ -21,6 +21,8 @@ from nightjar.workers.library.inventory import Held, ModelState, inventory
 from nightjar.workers.library.removal import remove_model
 from nightjar.workers.library.sources import portable_path
 
+SLOWEST_DISK = 20_000_000
+"""Bytes a second."""
 LOAD_S = 900.0
 """A model that was loaded by hand keeps its place so long; pinned it stays."""
 COMPUTING = "The file is being read; the page shows it as soon as that is done."
@@ -46,7 +48,8 @@ def folders_of(site: Site) -> str:
 async def model_task(held: Held, site: Site, load: str = "") -> HeavyTask:
     """What a model's file says; again when the file or the registry has changed."""
     stamps = [path.stat().st_mtime_ns for path in (held.path, site.settings.models_file) if path and path.exists()]
-    return HeavyTask(kind="model", arguments=(folders_of(site), held.name, load), version=str(stamps))
+    limit_s = LIMIT_S + (held.file_bytes or 0) // SLOWEST_DISK  # the first time the file is hashed for it
+    return HeavyTask(kind="model", arguments=(folders_of(site), held.name, load), version=str(stamps), limit_s=limit_s)
 
 
 async def look_json(task: HeavyTask, site: Site) -> Any | None:
@@ -56,12 +59,11 @@ async def look_json(task: HeavyTask, site: Site) -> Any | None:
 
 
 async def build_model(visit: Visit) -> Sheet:
-    """Its facts, its memory and fit, its settings; `verified` shows what hashing it found."""
+    """Its facts, its memory and fit, its settings, and what hashing it has found."""
     site = visit.site
     held = await find_held(visit.path["name"], site)
     readable = held.path is not None and held.state is not ModelState.FAILED and held.path.exists()
     detail = await look_json(await model_task(held, site), site) if readable else None
-    verdict = await _verdict(held, visit)
     said = () if detail is not None or not readable else (Said(text=COMPUTING),)
     wanted = (await wanted_models(site.database)).get(held.name)
     sections = [Section(id="facts", heading="The model", facts=_facts(held, detail))]
@@ -73,7 +75,7 @@ async def build_model(visit: Visit) -> Sheet:
     return Sheet(
         title=held.name,
         live=True,
-        said=(*said, *verdict),
+        said=(*said, *_verdict(held, site)),
         buttons=_buttons(held, visit, pinned=wanted is not None and wanted.pinned),
         links=_links(held, visit),
         sections=tuple(sections),
@@ -164,21 +166,22 @@ def _buttons(held: Held, visit: Visit, *, pinned: bool) -> tuple[Button, ...]:
     return tuple(buttons)
 
 
-def _verify_task(held: Held, site: Site, version: str) -> HeavyTask:
-    return HeavyTask(kind="verify", arguments=(folders_of(site), held.name), version=version)
+def _stamp(held: Held) -> str:
+    return f"{held.path} {held.path.stat().st_mtime_ns}" if held.path is not None and held.path.exists() else ""
 
 
-async def _verdict(held: Held, visit: Visit) -> tuple[Said, ...]:
-    version = visit.one("verified")
-    if not version:
+def _verdict(held: Held, site: Site) -> tuple[Said, ...]:
+    found = site.verifications.of(held.name, _stamp(held))
+    if found is None:
         return ()
-    task = _verify_task(held, visit.site, version)
-    if not visit.site.heavy.knows(task):
-        return (Said(text="That check is not kept any more; verify it again."),)
-    checks = await look_json(task, visit.site)
-    if checks is None:
-        return (Said(text="Its files are being hashed."),)
-    return tuple(_checked(check) for check in checks)
+    if found.error is not None:
+        return (Said(text=f"Its files could not be hashed: {found.error}", level="warning"),)
+    if found.checks is not None:
+        return tuple(_checked(check) for check in found.checks)
+    if not found.total_bytes:
+        return (Said(text="Its files are about to be hashed."),)
+    share = f"{100 * found.done_bytes / found.total_bytes:.0f} %"
+    return (Said(text=f"Its files are being hashed: {share} of {file_size(found.total_bytes)}."),)
 
 
 def _checked(check: dict[str, Any]) -> Said:
@@ -191,9 +194,8 @@ def _checked(check: dict[str, Any]) -> Said:
 
 async def _verify(visit: Visit) -> Done:
     held = await find_held(visit.path["name"], visit.site)
-    version = f"{asyncio.get_running_loop().time():.3f}"
-    await visit.site.heavy.look(_verify_task(held, visit.site, version), patience_s=0)
-    return Done(said="Its files are being hashed.", to=path_to("models", held.name, verified=version))
+    visit.site.verifications.start(held.name, _stamp(held), folders_of(visit.site))
+    return Done(said="Its files are being hashed.", to=path_to("models", held.name))
 
 
 async def _load(visit: Visit) -> Done:

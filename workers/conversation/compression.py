@@ -65,16 +65,24 @@ def plan_compression(asked: Asked, resolved: Resolved) -> PromptPlan | Task:
     plan = draft(asked)
     if plan.fits:
         return plan
-    if asked.parameters.policy is Policy.SUMMARISE:
-        try:
-            task = _task(asked, plan, resolved)
-        except ContextError:  # a context too small to summarise anything in
-            task = None
-        if task is not None:
-            return task
+    if asked.parameters.policy is Policy.SUMMARISE and (task := _task_or_none(asked, plan, resolved)) is not None:
+        return task
     return plan_prompt(
         asked.conversation, asked.turn, asked.history, asked.parameters, asked.previous, asked.compression
     )
+
+
+def next_task(asked: Asked, resolved: Resolved) -> Task | None:
+    """What to compress next for a prompt that another model is given; None where it fits or nothing more can be."""
+    plan = draft(asked)
+    return None if plan.fits else _task_or_none(asked, plan, resolved)
+
+
+def _task_or_none(asked: Asked, plan: PromptPlan, resolved: Resolved) -> Task | None:
+    try:
+        return _task(asked, plan, resolved)
+    except ContextError:  # a context too small to summarise anything in
+        return None
 
 
 def summary_record(task: Task, number: int, generation: Generation, *, seed: int) -> Summary:

@@ -101,7 +101,7 @@ def write_prompt(
     quoted = [exchange_of(conversation, record, compression) for record in history if record.index in recalled]
     history = [record for record in history if record.index not in dropped]
     turns = [*(record.index for record in history), turn]
-    said = [_said(conversation, number, compression, dropped) for number in turns]
+    said = [said_in_turn(conversation.sequence, number, compression, dropped) for number in turns]
     prompt = said[-1]
     if quoted:
         said[-1] = recalled_text(quoted) + SEPARATOR + prompt
@@ -133,9 +133,9 @@ def render_messages(
     return guard.unwrap(rendered), merged
 
 
-def _said(conversation: Conversation, turn: int, compression: Compression, dropped: Sequence[int]) -> str:
+def said_in_turn(sequence: PromptSequence, turn: int, compression: Compression, dropped: Sequence[int]) -> str:
     """The user's message in `turn`, with documents filled in; in the first turn after a summary, preceded by it."""
-    text = conversation.sequence.prompt_text(turn, dict(compression.documents))
+    text = sequence.prompt_text(turn, dict(compression.documents))
     if not compression.summary or turn <= max(compression.turns):
         return text
     if any(n not in dropped for n in range(max(compression.turns) + 1, turn)):

@@ -11,8 +11,9 @@ from nightjar.jobs.identity import MOST_SEED
 from nightjar.jobs.lanes import all_together
 from nightjar.jobs.parameters import Resolved
 from nightjar.jobs.records import Summary
-from nightjar.workers.conversation.compression import plan_compression, summary_record
+from nightjar.workers.conversation.compression import Task, next_task, plan_compression, summary_record
 from nightjar.workers.conversation.plan import Asked, PromptPlan
+from nightjar.workers.conversation.prompts import Compression
 from nightjar.workers.conversation.turns import turn_request
 from nightjar.workers.engine.request import Generation, Request
 
@@ -43,12 +44,37 @@ async def plan_turn(
         decision = await think(partial(plan_compression, asked, resolved))
         if isinstance(decision, PromptPlan):
             return decision, tuple(made)
-        seeds = [(seed + 1 + len(made) + number) & MOST_SEED for number in range(len(decision.parts))]
-        requests = [
-            turn_request(part.conversation, part.plan, part.resolved, id=f"{id}.summary{len(made) + n}", seed=seeds[n])
-            for n, part in enumerate(decision.parts)
-        ]
-        generations = await all_together(generate(replace(request, final=True)) for request in requests)
-        for number, generation in enumerate(generations):
-            made.append(summary_record(decision, number, generation, seed=seeds[number]))
-            asked = replace(asked, compression=asked.compression.and_summary(made[-1]))
+        for summary in await _summarised(decision, generate, id=id, seed=seed, before=len(made)):
+            made.append(summary)
+            asked = replace(asked, compression=asked.compression.and_summary(summary))
+
+
+async def compress_turn(
+    asked: Asked,
+    resolved: Resolved,
+    generate: Callable[[Request], Awaitable[Generation]],
+    think: Think,
+    *,
+    id: str,
+    seed: int,
+) -> tuple[Compression, tuple[Summary, ...]]:
+    """The same for a prompt that another model is given: as far as it goes, and nothing is left out instead."""
+    made: list[Summary] = []
+    while (task := await think(partial(next_task, asked, resolved))) is not None:
+        for summary in await _summarised(task, generate, id=id, seed=seed, before=len(made)):
+            made.append(summary)
+            asked = replace(asked, compression=asked.compression.and_summary(summary))
+    return asked.compression, tuple(made)
+
+
+async def _summarised(
+    task: Task, generate: Callable[[Request], Awaitable[Generation]], *, id: str, seed: int, before: int
+) -> list[Summary]:
+    """The summaries of a task's parts. `before`: how many the turn has already."""
+    seeds = [(seed + 1 + before + number) & MOST_SEED for number in range(len(task.parts))]
+    requests = [
+        turn_request(part.conversation, part.plan, part.resolved, id=f"{id}.summary{before + n}", seed=seeds[n])
+        for n, part in enumerate(task.parts)
+    ]
+    generations = await all_together(generate(replace(request, final=True)) for request in requests)
+    return [summary_record(task, n, generation, seed=seeds[n]) for n, generation in enumerate(generations)]

@@ -20,7 +20,7 @@ from nightjar.workers.library.manifest import Manifest, read_manifest
 from nightjar.workers.library.names import distinct_names
 from nightjar.workers.library.no_model import folder_refusal, refusal
 from nightjar.workers.library.ollama import find_ollama, ollama_names, with_tag
-from nightjar.workers.library.registry import Registry, RegistryEntry, read_registry
+from nightjar.workers.library.registry import ChainTable, Registry, RegistryEntry, read_registry
 
 if TYPE_CHECKING:
     from nightjar.config.settings import Settings
@@ -38,6 +38,15 @@ class RemoteTarget:
     kind: ModelKind
     context: int | None
     omit: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChainTarget:
+    """Who compresses what a remote model is then asked."""
+
+    compress: ModelEntry
+    reply: str
+    budget: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +69,8 @@ class ModelEntry:
     """LoRA adapters and their scales."""
     remote: RemoteTarget | None = None
     """None: the model is a file."""
+    chain: ChainTarget | None = None
+    """Of a remote model whose prompts another one compresses first: how that one is loaded is in `load`."""
 
 
 def find_model(name_or_path: str, settings: Settings) -> ModelEntry:
@@ -171,6 +182,8 @@ def entry_path(name: str, entry: RegistryEntry, settings: Settings) -> Path:
         return find_ollama(entry.ollama, settings).path
     if entry.endpoint is not None:
         raise ModelFileError(f"The model {name!r} answers at the endpoint {entry.endpoint!r}; it has no file.")
+    if entry.chain is not None:
+        raise ModelFileError(f"The model {name!r} is a chain of {entry.chain.compress} and {entry.chain.reply}.")
     assert entry.path is not None
     path = resolve_path(entry.path, settings)
     if not path.is_file():
@@ -197,6 +210,8 @@ def _registered(name: str, registry: Registry, settings: Settings) -> ModelEntry
     entry = registry.models[name]
     if entry.endpoint is not None:
         return remote_entry(name, entry, registry.endpoints[entry.endpoint], settings)
+    if entry.chain is not None:
+        return _chained(name, entry, entry.chain, registry, settings)
     return entry_of(name, registry.models[name], settings)
 
 
@@ -240,6 +255,22 @@ def remote_entry(name: str, entry: RegistryEntry, endpoint: RemoteEndpoint, sett
             context=load.context or endpoint.context,
             omit=entry.omit,
         ),
+    )
+
+
+def _chained(name: str, entry: RegistryEntry, chain: ChainTable, registry: Registry, settings: Settings) -> ModelEntry:
+    """The entry of the model that replies, under the chain's name; the load is that of the one that compresses."""
+    compress = find_model(chain.compress, settings)
+    reply = _registered(chain.reply, registry, settings)
+    return replace(
+        reply,
+        name=name,
+        path=Path("chain", name),
+        load=LoadSettings.model_validate({**compress.load.model_dump(exclude_unset=True), **entry.load}),
+        parameters={**reply.parameters, **entry.parameters},
+        reasoning=entry.reasoning or reply.reasoning,
+        tags=entry.tags,
+        chain=ChainTarget(compress=compress, reply=chain.reply, budget=chain.budget),
     )
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from nightjar.config.errors import ModelError, ModelFileError, ParameterError
-from nightjar.jobs.models import AdapterFacts, FileFacts, ModelFacts, ModelKind
+from nightjar.jobs.models import AdapterFacts, ChainFacts, FileFacts, ModelFacts, ModelKind
 from nightjar.workers.library.digests import DigestCache
 from nightjar.workers.library.find import ModelEntry
 from nightjar.workers.library.gguf.metadata import LongArray, Metadata, read_metadata, template_key
@@ -104,7 +104,7 @@ def entry_facts(entry: ModelEntry, digests: DigestCache | None = None) -> ModelF
     Raises ModelFileError, and ModelError for a `context` that the model has no positions for.
     """
     if entry.remote is not None:
-        return remote_facts(entry)
+        return remote_facts(entry) if entry.chain is None else _chain_facts(entry, digests)
     check_context(inspect_file(entry.path), entry.load.context)
     cache = digests or default_digests()
     facts = read_facts(
@@ -117,6 +117,21 @@ def entry_facts(entry: ModelEntry, digests: DigestCache | None = None) -> ModelF
     digest = hashlib.sha256("\n".join(together).encode()).hexdigest()
     file = facts.file_facts.model_copy(update={"adapters": adapters})
     return facts.model_copy(update={"file": file, "digest": digest})
+
+
+def _chain_facts(entry: ModelEntry, digests: DigestCache | None) -> ModelFacts:
+    """Those of the model that replies; the digest is of both models and the budget: other prompts are sent."""
+    chain, facts = entry.chain, remote_facts(entry)
+    assert chain is not None
+    compress = entry_facts(chain.compress, digests)
+    if compress.kind is not ModelKind.CHAT:
+        raise ModelError(
+            f"{entry.name!r} is a chain, and {compress.name!r}, which is to compress for it, is no chat model. Name "
+            "another one in models.toml: chain = {compress = ...}."
+        )
+    together = f"chain {compress.digest} {facts.digest} {chain.budget}"
+    said = ChainFacts(compress=compress.name, compress_digest=compress.digest, reply=chain.reply, budget=chain.budget)
+    return facts.model_copy(update={"digest": hashlib.sha256(together.encode()).hexdigest(), "chain": said})
 
 
 def check_context(inspection: Inspection, context: int | None) -> None:

@@ -102,7 +102,7 @@ def _known(settings: Settings) -> Iterator[_Known]:
     taken: set[Path] = set()
     for name, entry in registry.models.items():
         folder = settings.models_dir / name
-        if entry.endpoint is not None:
+        if entry.endpoint is not None or entry.chain is not None:
             yield _Known(name=name, entry=entry, registered=True)
             continue
         try:
@@ -145,6 +145,8 @@ def _held(known: _Known, settings: Settings) -> Held:
     )
     if entry is not None and entry.endpoint is not None:
         return replace(held, kind=entry.kind or ModelKind.CHAT)
+    if entry is not None and entry.chain is not None:
+        return replace(held, kind=ModelKind.CHAT)
     if known.path is None:
         return _not_here(held, known)
     try:

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 def origin(entry: ModelEntry, settings: Settings) -> dict[str, Any]:
     """The hub's repository with its commit and files, the Ollama name, or the file's name; never a local path."""
     if entry.remote is not None:
-        return {"endpoint": entry.remote.endpoint, "host": entry.remote.at.host, "model": entry.remote.model}
+        at = {"endpoint": entry.remote.endpoint, "host": entry.remote.at.host, "model": entry.remote.model}
+        return at if entry.chain is None else at | {"compress": origin(entry.chain.compress, settings)}
     registered = read_registry(settings.models_file).models.get(entry.name)
     try:
         manifest = read_manifest(entry.path.parent)

@@ -3,7 +3,8 @@
 It lies in the home. Until something is added there, the registry of the package counts, which is only read.
 
 [NAME]                          quoted where it has a dot: ["llama-3.2-1b"]
-path = "FILE.gguf"              one source of: path | repo (with file, revision) | ollama | endpoint (with model)
+path = "FILE.gguf"              one source of: path | repo (with file, revision) | ollama | endpoint (with model) |
+                                chain
 template, reasoning, tags, description, sha256, adapters
 [NAME.load]                     the keys of LoadSettings
 [NAME.parameters]               generation parameters, a layer above the file's own
@@ -14,6 +15,7 @@ from __future__ import annotations
 
 import re
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -27,7 +29,7 @@ from nightjar.jobs.parameters import Parameters, check
 from nightjar.jobs.remote_models import Price
 from nightjar.workers.library.endpoints import ENDPOINTS, RemoteEndpoint, parse_endpoint, unknown_endpoint
 
-SOURCES = ("path", "repo", "ollama", "endpoint")
+SOURCES = ("path", "repo", "ollama", "endpoint", "chain")
 NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._:+-]{0,127}$")
 
 
@@ -38,6 +40,19 @@ class Adapter(BaseModel):
 
     path: str = Field(min_length=1)
     scale: float = 1.0
+
+
+class ChainTable(BaseModel):
+    """A model made of two: one here compresses what the other, at an endpoint, is then asked."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    compress: str = Field(min_length=1)
+    """A model with a file."""
+    reply: str = Field(min_length=1)
+    """A model of the registry that answers at an endpoint."""
+    budget: int = Field(1_500, ge=64)
+    """Tokens, as the first one counts: a longer prompt is compressed until it has no more, or nothing is left to."""
 
 
 class RegistryEntry(BaseModel):
@@ -59,6 +74,7 @@ class RegistryEntry(BaseModel):
     """Name of an `[endpoints.NAME]`: the model answers there."""
     model: str | None = Field(None, min_length=1, max_length=200)
     """What the endpoint calls it."""
+    chain: ChainTable | None = None
     kind: ModelKind | None = None
     """Of a model at an endpoint, which has no file that would tell; None: chat."""
     price: Price | None = None
@@ -82,13 +98,15 @@ class RegistryEntry(BaseModel):
         sources = [key for key in SOURCES if getattr(self, key) is not None]
         if len(sources) != 1:
             given = "none is given" if not sources else "given are " + " and ".join(sources)
-            raise ValueError(f"a model has exactly one source, path, repo, ollama or endpoint; {given}")
+            raise ValueError(f"a model has exactly one source, path, repo, ollama, endpoint or chain; {given}")
         if self.repo is None and (self.file is not None or self.revision is not None):
             raise ValueError("file and revision belong to a repo, and there is none")
         if (self.endpoint is None) != (self.model is None):
             raise ValueError("endpoint and model belong together")
         if self.endpoint is None and (self.kind is not None or self.price is not None or self.omit):
             raise ValueError("kind, price and omit belong to an endpoint, and there is none")
+        if self.chain is not None and (self.template or self.adapters or self.sha256):
+            raise ValueError("template, adapters and sha256 belong to the models of a chain, not to the chain")
         return self
 
     @property
@@ -98,6 +116,8 @@ class RegistryEntry(BaseModel):
             return " ".join(filter(None, ("hub", self.repo, self.file, self.revision and f"@ {self.revision}")))
         if self.endpoint is not None:
             return f"endpoint {self.endpoint} {self.model}"
+        if self.chain is not None:
+            return f"chain {self.chain.compress}, {self.chain.reply}"
         return f"ollama {self.ollama}" if self.ollama is not None else str(self.path)
 
 
@@ -151,7 +171,22 @@ def parse_registry(text: str, file: Path) -> Registry:
     for name, entry in models.items():
         if entry.endpoint is not None and entry.endpoint not in endpoints:
             raise SettingsError(f"{file}, model {name!r}: {unknown_endpoint(entry.endpoint, endpoints)}")
+        if entry.chain is not None and (why := _chain_refused(entry.chain, models)) is not None:
+            raise SettingsError(f"{file}, model {name!r}: {why}")
     return Registry(file=file, models=models, endpoints=endpoints)
+
+
+def _chain_refused(chain: ChainTable, models: Mapping[str, RegistryEntry]) -> str | None:
+    """Why these two make no chain; None where they do. The first may be a file that the registry does not know."""
+    reply, compress = models.get(chain.reply), models.get(chain.compress)
+    if reply is None:
+        known = [name for name, entry in models.items() if entry.endpoint is not None]
+        return f"chain: there is no model {chain.reply!r} to reply. {suggest(chain.reply, known, 'model')}"
+    if reply.endpoint is None or reply.kind is ModelKind.EMBEDDING:
+        return f"chain: {chain.reply!r} is to reply, and is no model at an endpoint that does."
+    if compress is not None and (compress.endpoint is not None or compress.chain is not None):
+        return f"chain: {chain.compress!r} is to compress, and is no model with a file."
+    return None
 
 
 def _endpoints(tables: Any, file: Path) -> dict[str, RemoteEndpoint]:

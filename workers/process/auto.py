@@ -29,7 +29,14 @@ from nightjar.jobs.periodic import every
 from nightjar.jobs.places import wanted_models
 from nightjar.jobs.published import published
 from nightjar.workers.library.memory_model import room_here
-from nightjar.workers.process.choose_model import Backlog, Capability, Present, choose_model, hindrances
+from nightjar.workers.process.choose_model import (
+    PREEMPTS_EVERY_S,
+    Backlog,
+    Capability,
+    Present,
+    choose_model,
+    hindrances,
+)
 from nightjar.workers.process.gpus import Pin, choose_pins, list_cards
 from nightjar.workers.process.main import worker_id
 from nightjar.workers.process.survey import Loadable, backlogs, loadable
@@ -68,6 +75,8 @@ class ServingPlace:
     process: Process | None = None
     loaded_at: float = 0.0
     busy_at: float = 0.0
+    preempted_at: float | None = None
+    """When it was last taken from its work for a live request."""
     failures: dict[str, str] = field(default_factory=dict)
     """Model -> why it could not be loaded here."""
 
@@ -87,6 +96,7 @@ class AutoWorkers:
         start: Start,
         *,
         capability: Capability | None = None,
+        live_preempts: bool = False,
         idle_exit_s: float | None = None,
         poll_s: float = POLL_S,
         clock: Callable[[], float] = monotonic,
@@ -95,6 +105,7 @@ class AutoWorkers:
         self._look = look
         self._start = start
         self._capability = capability
+        self._live_preempts = live_preempts
         self._idle_exit_s = idle_exit_s
         self._poll_s = poll_s
         self._clock = clock
@@ -110,6 +121,18 @@ class AutoWorkers:
             return {}  # not all have looked yet
         first, *others = self._cannot.values()
         return {model: why for model, why in first.items() if all(model in other for other in others)}
+
+    @property
+    def preempts_in_s(self) -> float | None:
+        """When one of its places may next be taken from its work for a live request; None: never."""
+        if not self._live_preempts:
+            return None
+        return min((self._rest_s(place) for place in self._places), default=0.0)
+
+    def _rest_s(self, place: ServingPlace) -> float:
+        if place.preempted_at is None:
+            return 0.0
+        return max(0.0, place.preempted_at + PREEMPTS_EVERY_S - self._clock())
 
     async def run(self) -> bool:
         """Runs until a signal, or until idle for `idle_exit_s`; whether it ended for that."""
@@ -141,7 +164,12 @@ class AutoWorkers:
             place.busy_at = now
         present = None
         if place.model is not None:
-            present = Present(model=place.model, loaded_s=now - place.loaded_at, idle_s=now - place.busy_at)
+            present = Present(
+                model=place.model,
+                loaded_s=now - place.loaded_at,
+                idle_s=now - place.busy_at,
+                yields=self._live_preempts and not self._rest_s(place),
+            )
         choice = choose_model(
             outlook.backlogs, room_bytes=place.room_bytes, capability=self._capability, present=present
         )
@@ -150,6 +178,8 @@ class AutoWorkers:
         self._say(place, choice.model, choice.reason)
         if choice.model is None or choice.model == place.model:
             return
+        if choice.preempts:
+            place.preempted_at = now
         await self._end(place)
         place.process = await self._start(choice.model, place.pin)
         place.model, place.loaded_at, place.busy_at = choice.model, self._clock(), self._clock()
@@ -211,6 +241,7 @@ async def roam(
     gpu: str | None,
     flags: Sequence[str],
     wanted: str | None,
+    live_preempts: bool = False,
     idle_exit_s: float | None,
 ) -> bool:
     """Serves on the chosen cards; whether it ended for want of work, not by a signal. Raises UsageError.
@@ -225,10 +256,22 @@ async def roam(
         return await start_worker(model, pin, flags)
 
     look = _look(settings, database, only)
-    workers = AutoWorkers(places, look, start, capability=wanted, idle_exit_s=idle_exit_s)  # type: ignore[arg-type]
+    workers = AutoWorkers(
+        places,
+        look,
+        start,
+        capability=wanted,  # type: ignore[arg-type]
+        live_preempts=live_preempts,
+        idle_exit_s=idle_exit_s,
+    )
     name, ended = worker_id(os.getpid(), int(time() * 1000)), asyncio.Event()
     marking = asyncio.create_task(
-        every(POLL_S, lambda: mark_auto(name, only, workers.cannot, database), ended, name="mark_auto")
+        every(
+            POLL_S,
+            lambda: mark_auto(name, only, workers.cannot, database, preempts_in_s=workers.preempts_in_s),
+            ended,
+            name="mark_auto",
+        )
     )
     try:
         return await workers.run()

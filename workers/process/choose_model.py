@@ -14,6 +14,8 @@ SWITCH_FACTOR = 4
 """To switch while work is left, another model's backlog per worker must be this many times the current one's."""
 LEAST_STAY_S = 300.0
 """A model is not left for a larger backlog sooner than this: loading would cost more than it gains."""
+PREEMPTS_EVERY_S = 600.0
+"""A place is taken from its work for a live request at most so often: each time costs a drain and two loads."""
 IDLE_S = 10.0
 """A model without waiting jobs is kept this long, in case its queue fills up again."""
 
@@ -59,6 +61,8 @@ class Present:
     """Seconds since it was loaded."""
     idle_s: float
     """Seconds since it last had a job."""
+    yields: bool = False
+    """Though it is at work, it makes room for a model that a live request asks for now (`--live-preempts`)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,6 +73,8 @@ class ModelChoice:
     reason: str
     work: bool
     """Whether any jobs wait that this worker could do, whatever the model."""
+    preempts: bool = False
+    """The place is taken from what it works at."""
 
 
 def choose_model(
@@ -79,7 +85,7 @@ def choose_model(
     present: Present | None = None,
 ) -> ModelChoice:
     """The model with the largest backlog per worker that fits `room_bytes` and has the capability; before that, one
-    that is pinned or wanted live. A place that is at work is not taken from it.
+    that is pinned or wanted live. A place that is at work is not taken from it, unless it yields to live requests.
 
     With hysteresis: waiting work of the current model is finished first, unless another backlog is `SWITCH_FACTOR`
     times larger and the current model was loaded `LEAST_STAY_S` ago; an idle model is kept for `IDLE_S`.
@@ -90,7 +96,19 @@ def choose_model(
     able = [item for item in asked if _hindrance(item, room_bytes, capability) is None]
     best = max(able, key=lambda item: (item.rank, _load(item), _reversed(item.model)), default=None)
     model, reason = _first(every, best, room_bytes, capability) if present is None else _next(serving, best, present)
+    if present is not None and model == present.model and (urgent := _urgent(able, serving, present)) is not None:
+        why = f"a live request asks for it, and {present.model} makes room"
+        return ModelChoice(model=urgent.model, reason=why, work=True, preempts=True)
     return ModelChoice(model=model, reason=reason, work=best is not None)
+
+
+def _urgent(able: list[Backlog], serving: dict[str, Backlog], present: Present) -> Backlog | None:
+    """The model that a live request asks for and that no place holds, where this place's work makes room for it."""
+    own = serving.get(present.model)
+    asking = [item for item in able if item.asking and not item.workers and item.model != present.model]
+    if not present.yields or not asking or (own is not None and (own.pinned or own.asking)):
+        return None
+    return max(asking, key=lambda item: (item.pinned, _reversed(item.model)))
 
 
 def _first(

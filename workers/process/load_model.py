@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -14,7 +14,7 @@ from pydantic import SecretStr
 from nightjar.config.errors import ModelError, ModelFitError, NightjarError
 from nightjar.config.load_settings import LoadSettings
 from nightjar.config.settings import Settings
-from nightjar.jobs.models import ModelKind, SpeedProbe
+from nightjar.jobs.models import ModelFacts, ModelKind, SpeedProbe
 from nightjar.jobs.mongo import Database
 from nightjar.jobs.text_embedder import TextEmbedder
 from nightjar.workers.conversation.local import LocalReplier
@@ -75,9 +75,19 @@ async def load_local(entry: ModelEntry, options: WorkerOptions, settings: Settin
 
 
 def load_remote(
-    entry: ModelEntry, options: WorkerOptions, worker: str, settings: Settings, database: Database, redis: SecretStr
+    entry: ModelEntry,
+    options: WorkerOptions,
+    worker: str,
+    settings: Settings,
+    database: Database,
+    redis: SecretStr,
+    *,
+    facts: ModelFacts | None = None,
 ) -> Replier | Embedder:
-    """A model at an endpoint; nothing is sent yet. Raises ModelError, UsageError."""
+    """A model at an endpoint; nothing is sent yet. `facts`: where they are more than the registry says.
+
+    Raises ModelError, UsageError.
+    """
     if options.load.get("reproducible"):
         raise ModelError(
             f"{entry.name!r} answers at an endpoint, which promises nothing of the kind: no --reproducible."
@@ -91,7 +101,34 @@ def load_remote(
             f"The model {entry.name!r} answers at an endpoint, which needs the package {error.name}: "
             "pip install 'nightjar-eval[remote]'."
         ) from None
-    return serve_remote(entry, worker, settings, database, redis)
+    return serve_remote(entry, worker, settings, database, redis, facts)
+
+
+async def load_chain(
+    entry: ModelEntry, options: WorkerOptions, worker: str, settings: Settings, database: Database, redis: SecretStr
+) -> Replier:
+    """A model at an endpoint, once it is known that it may be asked, and the one that compresses for it.
+
+    Raises ModelError, UsageError.
+    """
+    chain, target = entry.chain, entry.remote
+    assert chain is not None
+    assert target is not None
+    facts = await asyncio.to_thread(entry_facts, entry)
+    conversations = entry.load.model_copy(update={"slots": target.at.limits.concurrency})
+    paid = replace(entry, load=conversations)
+    remote = load_remote(paid, options, worker, settings, database, redis, facts=facts)
+    from nightjar.workers.remote.chain import ChainReplier
+    from nightjar.workers.remote.replier import RemoteReplier
+
+    assert isinstance(remote, RemoteReplier)
+    try:
+        compress = replace(chain.compress, load=entry.load)
+        local = LocalReplier(await load_engine(compress, options, settings), compress)
+    except BaseException:
+        await remote.close()
+        raise
+    return ChainReplier(remote, local, chain.budget)
 
 
 def serving(engine: Engine, entry: ModelEntry, embedder: TextEmbedder | None = None) -> LocalReplier | LocalEmbedder:

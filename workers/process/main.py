@@ -40,7 +40,7 @@ from nightjar.workers.process.gpus import NONE
 from nightjar.workers.process.heartbeat import Heartbeat
 from nightjar.workers.process.held_jobs import HeldJobs
 from nightjar.workers.process.live_side import LiveSide
-from nightjar.workers.process.load_model import Loader, WorkerOptions, load_local, load_remote
+from nightjar.workers.process.load_model import Loader, WorkerOptions, load_chain, load_local, load_remote
 from nightjar.workers.process.measuring import Measuring, speed_key, speed_known
 from nightjar.workers.process.meters import GpuMeter
 from nightjar.workers.process.narrator import SAY_EVERY_S, Narrator
@@ -116,6 +116,8 @@ async def _serve(
         async with card.kept():
             key = await asyncio.to_thread(speed_key, entry, options.wanted(entry), options.gpu)
             informed = replace(options, progress=beat.progress, speed=await speed_known(key, database))
+            if entry.chain is not None:
+                return await load_chain(entry, informed, worker, settings, database, redis), key
             if entry.remote is not None:
                 return load_remote(entry, options, worker, settings, database, redis), key
             return await loader(entry, informed, settings), key

@@ -45,6 +45,8 @@ def loadable(model: str, facts: ModelFacts | None, settings: Settings) -> Loadab
         model_entry = find_model(model, settings)
         if model_entry.remote is not None:  # paid for, perhaps: only where somebody asked for it
             needed = 0 if settings.remote.auto else None
+            if needed is not None and (chain := model_entry.chain) is not None:
+                return _held(chain.compress.path, kind, model_entry.load.context, chain.compress.template, tags)
             return Loadable(kind=model_entry.remote.kind, memory_bytes=needed, tags=tags)
         return _held(model_entry.path, kind, model_entry.load.context, model_entry.template, tags)
     except NightjarError:

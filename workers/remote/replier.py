@@ -10,7 +10,7 @@ from time import monotonic
 from nightjar.config.errors import ContextError, ModelError
 from nightjar.jobs.documents import Job, Run
 from nightjar.jobs.identity import MOST_SEED, digest, turn_seed
-from nightjar.jobs.parameters import Parameters, ParameterSource, Resolved
+from nightjar.jobs.parameters import Parameters, ParameterSource, Policy, Resolved
 from nightjar.jobs.records import Draw, RemoteCall, Timings, TurnRecord
 from nightjar.jobs.remote_models import TokenUse, unsent
 from nightjar.jobs.sequences import Mode
@@ -22,6 +22,7 @@ from nightjar.workers.conversation.turns import turn_parameters
 from nightjar.workers.engine.markers import Markers
 from nightjar.workers.remote.answers import GrowingAnswer
 from nightjar.workers.remote.caller import Called, CallSize, Payer
+from nightjar.workers.remote.compressor import Compressed, Compressor, TurnToCompress
 from nightjar.workers.remote.dialects import chat_body
 from nightjar.workers.remote.held_to import spoilt
 from nightjar.workers.remote.model import RemoteModel
@@ -29,7 +30,9 @@ from nightjar.workers.remote.texts import AskedMessages, droppable, estimate, fi
 
 
 class RemoteReplier(RemoteModel):
-    """A `Replier` at an endpoint."""
+    """A `Replier` at an endpoint. `compressor`: shortens what it is asked."""
+
+    compressor: Compressor | None = None
 
     async def open(self, job: Job, run: Run, sequence: PromptSequence, watch: Watch) -> RemoteDialogue:
         """See `Replier.open`. Raises ModelError for a sequence that only a text model could go on with."""
@@ -72,15 +75,17 @@ class RemoteDialogue:
     async def reply(self, history: Sequence[TurnRecord], listener: Listener | None = None) -> Reply:
         """See `Dialogue.reply`. Raises ComeBackError and EndpointError, too."""
         index, resolved = len(history), self._parameters(len(history))
-        dropped: list[int] = []
+        compressed = await self._compressed(history, resolved)
+        sequence, dropped = compressed.sequence or self._sequence, list(compressed.compression.turns)
+        context = self._replier.target.context
         while True:
-            asked = fit_messages(self._sequence, index, history, resolved.values, self._replier.target.context, dropped)
+            asked = fit_messages(sequence, index, history, resolved.values, context, dropped, compressed.compression)
             turn = _RemoteTurn(index=index, asked=asked, resolved=resolved)
             try:
                 draws = await self._draw(turn, listener)
                 break
             except ContextError:  # its server counts otherwise than we estimate
-                gone = droppable(self._sequence, history, resolved.values, asked.dropped_turns)
+                gone = droppable(sequence, history, resolved.values, asked.dropped_turns)
                 if gone is None:
                     raise
                 dropped = [*asked.dropped_turns, gone]
@@ -91,10 +96,17 @@ class RemoteDialogue:
             tokens=first.use.prompt,
             reused_tokens=first.use.cached,
             digest=digest("messages", list(asked.messages)),
-            policy=resolved.values.policy,
+            policy=resolved.values.policy if self._replier.compressor is None else Policy.SUMMARISE,
             dropped_turns=asked.dropped_turns,
         )
-        return Reply(prompt=prompt, draws=tuple(draws), parameters=resolved)
+        return Reply(prompt=prompt, draws=tuple(draws), summaries=compressed.summaries, parameters=resolved)
+
+    async def _compressed(self, history: Sequence[TurnRecord], resolved: Resolved) -> Compressed:
+        """What stands for documents and old turns; nothing where nobody compresses."""
+        if self._replier.compressor is None:
+            return Compressed()
+        turn = TurnToCompress(job=self._job, run=self._run, sequence=self._sequence, history=history, resolved=resolved)
+        return await self._replier.compressor.compress(turn, self._watch, seed=self._seed(len(history), 0))
 
     def _parameters(self, index: int) -> Resolved:
         variant = self._run.variant(self._job.variant)

@@ -8,7 +8,7 @@ from nightjar.config.embedded import latest_redis_url
 from nightjar.config.endpoint_keys import endpoint_key
 from nightjar.config.errors import ModelError
 from nightjar.config.settings import Settings
-from nightjar.jobs.models import ModelKind
+from nightjar.jobs.models import ModelFacts, ModelKind
 from nightjar.jobs.mongo import Database
 from nightjar.jobs.queue import Doorbell
 from nightjar.workers.library.endpoints import RemoteEndpoint
@@ -33,13 +33,18 @@ def client_at(name: str, endpoint: RemoteEndpoint, settings: Settings) -> Endpoi
 
 
 def serve_remote(
-    entry: ModelEntry, worker: str, settings: Settings, database: Database, redis: SecretStr
+    entry: ModelEntry,
+    worker: str,
+    settings: Settings,
+    database: Database,
+    redis: SecretStr,
+    facts: ModelFacts | None = None,
 ) -> RemoteReplier | RemoteEmbedder:
     """Nothing is sent yet. Raises ModelError, UsageError."""
     from functools import partial
 
     assert entry.remote is not None
-    facts = remote_facts(entry)
+    facts = facts or remote_facts(entry)
     if entry.remote.at.budget is not None and facts.remote is not None and facts.remote.price is None:
         raise ModelError(
             f"The budget of the endpoint {entry.remote.endpoint!r} cannot be kept: nobody knows the price of "

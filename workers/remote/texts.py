@@ -11,9 +11,11 @@ from nightjar.jobs.parameters import Parameters, Policy
 from nightjar.jobs.records import TurnRecord
 from nightjar.jobs.sequences import Mode
 from nightjar.jobs.sequences import Sequence as PromptSequence
+from nightjar.workers.conversation.prompts import Compression, said_in_turn
 
 BYTES_PER_TOKEN = 4
 """Of ordinary text, roughly; only used where a server does not count."""
+UNCOMPRESSED = Compression()
 PER_MESSAGE = 8
 """Tokens a template adds around a message."""
 
@@ -28,24 +30,30 @@ class AskedMessages:
 
 
 def ask_messages(
-    sequence: PromptSequence, turn: int, history: Sequence[TurnRecord], dropped: Sequence[int] = ()
+    sequence: PromptSequence,
+    turn: int,
+    history: Sequence[TurnRecord],
+    dropped: Sequence[int] = (),
+    compression: Compression = UNCOMPRESSED,
 ) -> AskedMessages:
-    """The conversation up to a turn, without the dropped ones."""
+    """The conversation up to a turn, without the dropped ones; `compression` stands for those among them that it has,
+    and for documents.
+    """
+
+    def asked(number: int) -> dict[str, Any]:
+        text, answers = said_in_turn(sequence, number, compression, dropped), sequence.turns[number].answers
+        return {"role": "user", "content": text} if answers is None else answers.for_template() | {"content": text}
+
     kept = [] if sequence.mode is Mode.INDEPENDENT else [record for record in history if record.index not in dropped]
     messages: list[dict[str, Any]] = [{"role": "system", "content": sequence.system}] if sequence.system else []
     messages += [message.for_template() for message in sequence.messages]
     for record in kept:
-        messages += [_asked(sequence, record.index), {"role": "assistant", "content": record.draw.reply}]
+        messages += [asked(record.index), {"role": "assistant", "content": record.draw.reply}]
     return AskedMessages(
-        messages=(*messages, _asked(sequence, turn)),
-        prompt=sequence.prompt_text(turn),
+        messages=(*messages, asked(turn)),
+        prompt=said_in_turn(sequence, turn, compression, dropped),
         dropped_turns=tuple(sorted(dropped)),
     )
-
-
-def _asked(sequence: PromptSequence, turn: int) -> dict[str, Any]:
-    text, answers = sequence.prompt_text(turn), sequence.turns[turn].answers
-    return {"role": "user", "content": text} if answers is None else answers.for_template() | {"content": text}
 
 
 def fit_messages(
@@ -55,6 +63,7 @@ def fit_messages(
     parameters: Parameters,
     context: int | None,
     dropped: Sequence[int] = (),
+    compression: Compression = UNCOMPRESSED,
 ) -> AskedMessages:
     """The same with the oldest turns left out while it does not fit by estimate; system and first turn stay.
 
@@ -63,7 +72,7 @@ def fit_messages(
     """
     gone = list(dropped)
     while True:
-        asked = ask_messages(sequence, turn, history, gone)
+        asked = ask_messages(sequence, turn, history, gone, compression)
         needed = estimate(asked.messages) + reply_room_of(parameters, context)
         if context is None or needed <= context:
             return asked

@@ -47,6 +47,11 @@ async def test_what_is_in_the_way_is_named(database: Database) -> None:
     assert (busy.run, busy.eta_s) == ("night", None)
     assert "run 'night' works with other on every place" in str(busy)
     assert busy.retry_after_s > 0
+    await mark_auto("auto", None, {}, database, preempts_in_s=420.0)
+    later = await why_not_served("wanted", 60, database)
+    assert "makes room for a live request once in ten minutes, and may next in 7 minutes" in str(later)
+    assert (later.retry_after_s, later.run) == (420.0, "night")
+    await mark_auto("auto", None, {}, database)
     await write_beat("v", {**beat, "model": "wanted"}, database)
     assert "all slots of its worker are taken" in str(await why_not_served("wanted", 60, database))
     await mark_auto("auto", None, {"absent": "it is not on this host"}, database)

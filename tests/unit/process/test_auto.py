@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 
 from nightjar.jobs.backlog import Waiting
 from nightjar.jobs.models import ModelKind
+from nightjar.jobs.places import ModelWanted
 from nightjar.workers.process.auto import AutoWorkers, Outlook, ServingPlace
-from nightjar.workers.process.choose_model import IDLE_S, Backlog
+from nightjar.workers.process.choose_model import IDLE_S, PREEMPTS_EVERY_S, Backlog
 from nightjar.workers.process.gpus import Card, Pin
 from nightjar.workers.process.survey import Loadable, backlogs
 
@@ -43,18 +44,27 @@ class World:
         pins = [Pin(card=Card(index=str(n), uuid=uuid, name=uuid, memory_bytes=None)) for n, uuid in enumerate(cards)]
         self.places = [ServingPlace(pin=pin, room_bytes=8 * GB) for pin in pins or [Pin(cpu_only=True)]]
         self.idle_exit_s: float | None = None
+        self.asking: set[str] = set()
+        self.live_preempts = False
         self.first = asyncio.Event()
 
     def roamer(self) -> AutoWorkers:
         return AutoWorkers(
-            self.places, self.look, self.start, idle_exit_s=self.idle_exit_s, poll_s=0.001, clock=lambda: self.now
+            self.places,
+            self.look,
+            self.start,
+            live_preempts=self.live_preempts,
+            idle_exit_s=self.idle_exit_s,
+            poll_s=0.001,
+            clock=lambda: self.now,
         )
 
     async def look(self, place: ServingPlace, ours: Mapping[str, int]) -> Outlook:
         here = dict.fromkeys(self.waiting, Loadable(kind=ModelKind.CHAT, memory_bytes=GB, tags=()))
         waiting = {model: Waiting(due=count) for model, count in self.waiting.items()}
         busy = frozenset(model for model, count in self.waiting.items() if count)
-        return Outlook(backlogs=backlogs(waiting, here, ours, place.failures), busy=busy)
+        wanted = dict.fromkeys(self.asking, ModelWanted(pinned=False, live=True, asking=True))
+        return Outlook(backlogs=backlogs(waiting, here, ours, place.failures, wanted), busy=busy)
 
     async def start(self, model: str, pin: Pin) -> FakeProcess:
         self.started.append(FakeProcess(model, pin.gpu))
@@ -79,6 +89,28 @@ async def test_it_switches_when_a_model_is_done() -> None:
     first, second = world.started
     assert (first.signals, first.returncode) == ([signal.SIGTERM], 0)
     assert (second.model, second.returncode) == ("b", None)
+
+
+async def test_a_place_at_work_makes_room_for_a_live_request_once_in_ten_minutes() -> None:
+    """Only with the flag; its worker drains, and the work is taken up again when nobody asks any more."""
+    world = World(a=99, b=0, c=0)
+    roamer = world.roamer()
+    await world.turns(roamer)
+    world.asking = {"b"}
+    assert await world.turns(roamer) == ["a"], "without the flag it stays at work"
+    assert roamer.preempts_in_s is None
+    world.live_preempts = True
+    roamer = world.roamer()
+    assert roamer.preempts_in_s == 0
+    assert await world.turns(roamer) == ["b"]
+    assert world.started[0].signals == [signal.SIGTERM]
+    world.asking, world.now = set(), IDLE_S
+    assert await world.turns(roamer) == ["a"]
+    world.asking, world.now = {"c"}, PREEMPTS_EVERY_S - 1
+    assert await world.turns(roamer) == ["a"], "it was taken from its work a while ago"
+    assert roamer.preempts_in_s == 1
+    world.now = PREEMPTS_EVERY_S
+    assert await world.turns(roamer) == ["c"]
 
 
 async def test_two_places_share_the_work() -> None:

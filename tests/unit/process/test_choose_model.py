@@ -98,8 +98,8 @@ def backlog(model: str, waiting: int, **changes: Any) -> Backlog:
     return Backlog(**{"model": model, "waiting": waiting, "kind": ModelKind.CHAT, "memory_bytes": 4 * GB, **changes})
 
 
-def staying(loaded_s: float = 1000, idle_s: float = 0, model: str = "a") -> Present:
-    return Present(model=model, loaded_s=loaded_s, idle_s=idle_s)
+def staying(loaded_s: float = 1000, idle_s: float = 0, model: str = "a", *, yields: bool = False) -> Present:
+    return Present(model=model, loaded_s=loaded_s, idle_s=idle_s, yields=yields)
 
 
 @pytest.mark.parametrize(
@@ -144,6 +144,15 @@ def staying(loaded_s: float = 1000, idle_s: float = 0, model: str = "a") -> Pres
         # a pinned one stays whatever is asked for, and one that another worker serves is there already
         ([backlog("a", 0, pinned=True), backlog("b", 0, live=True, asking=True)], staying(idle_s=60), "a"),
         ([backlog("a", 5), backlog("b", 0, live=True, asking=True, workers=1)], None, "a"),
+        # one that yields makes room for what is asked for now, and for nothing else
+        ([backlog("a", 5), backlog("b", 0, live=True, asking=True)], staying(yields=True), "b"),
+        ([backlog("a", 5), backlog("b", 0, live=True)], staying(yields=True), "a"),
+        ([backlog("a", 5), backlog("b", 0, pinned=True)], staying(yields=True), "a"),
+        ([backlog("a", 5), backlog("b", 0, live=True, asking=True, workers=1)], staying(yields=True), "a"),
+        ([backlog("a", 5), backlog("b", 0, asking=True, memory_bytes=9 * GB)], staying(yields=True), "a"),
+        # not where its own is pinned, or is what a request is waiting for
+        ([backlog("a", 5, pinned=True), backlog("b", 0, asking=True)], staying(yields=True), "a"),
+        ([backlog("a", 5, asking=True), backlog("b", 0, asking=True)], staying(yields=True), "a"),
         # what does not fit is not loaded for anybody
         ([backlog("a", 1), backlog("b", 0, pinned=True, memory_bytes=9 * GB)], None, "a"),
     ],

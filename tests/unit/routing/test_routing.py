@@ -12,6 +12,7 @@ from nightjar.jobs.policies import PolicyKind, RoutingPolicy, TagRule
 from nightjar.pipeline.routing.learn import LEAST_PAIRS, RouteCandidates, SequenceEvidence, learn_rules, learn_tag
 from nightjar.pipeline.routing.route import choose_by_tags, route
 from nightjar.pipeline.routing.validate import split_evidence, validate_rules
+from tests.paired_worlds import paired_scores
 
 LOCAL, CLOUD = "local", "cloud"
 CHOICE = RouteCandidates(names=(LOCAL, CLOUD), default=CLOUD, margin=0.05)
@@ -131,27 +132,15 @@ def test_in_a_thousand_worlds_few_tags_go_to_a_model_that_is_worse_by_the_margin
     worlds, wrong, harmless = 1_000, 0, 0
     for world in range(worlds):
         pairs = int(random.integers(LEAST_PAIRS, 120))
-        cloud, local = _world(random, pairs, worse_by=CHOICE.margin, graded=bool(world % 2))
+        cloud, local = paired_scores(random, pairs, worse_by=CHOICE.margin, graded=bool(world % 2))
         at_margin = learn_tag("t", evidence(local, cloud), CHOICE)
-        cloud, local = _world(random, pairs, worse_by=2 * CHOICE.margin, graded=bool(world % 2))
+        cloud, local = paired_scores(random, pairs, worse_by=2 * CHOICE.margin, graded=bool(world % 2))
         far_below = learn_tag("t", evidence(local, cloud), CHOICE)
         too_few = learn_tag("t", evidence([1.0] * (LEAST_PAIRS - 1), [0.0] * (LEAST_PAIRS - 1)), CHOICE)
         assert too_few.model is None
         wrong += LOCAL in (at_margin.model, far_below.model)
-        cloud, local = _world(random, 400, worse_by=0.0, graded=True)
+        cloud, local = paired_scores(random, 400, worse_by=0.0, graded=True)
         harmless += learn_tag("t", evidence(local, cloud), CHOICE).model == LOCAL
     upper = stats.binomtest(wrong, worlds).proportion_ci(confidence_level=0.90, method="exact").high
     assert upper <= 0.065, f"{wrong} of {worlds}"
     assert harmless > 0.8 * worlds, "with enough pairs an equal model is used"
-
-
-def _world(
-    random: np.random.Generator, pairs: int, *, worse_by: float, graded: bool
-) -> tuple[list[float], list[float]]:
-    """Scores of the cloud and of a local model whose true mean is lower by so much; most pairs agree."""
-    if graded:
-        steps = random.choice([-0.25, 0.0, 0.25], size=pairs, p=[0.25 + 2 * worse_by, 0.5, 0.25 - 2 * worse_by])
-        return [0.5] * pairs, list(0.5 + steps)
-    luck = random.random(pairs)
-    again = np.where(random.random(pairs) < 0.7, luck, random.random(pairs))
-    return list((luck < 0.8).astype(float)), list((again < 0.8 - worse_by).astype(float))
