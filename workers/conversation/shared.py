@@ -15,7 +15,7 @@ MOST = 256
 
 
 class SummaryStore(Protocol):
-    """The seam to what all workers of a run share; the real one is `workers.process.stored_summaries.StoredSummaries`."""
+    """What all workers of a run share. The real one is `workers.process.stored_summaries.StoredSummaries`."""
 
     async def once(self, key: str, run: str, make: Callable[[], Awaitable[Generation]]) -> Generation:
         """What a worker has made under the key; else what `make` makes, which no other worker does meanwhile."""

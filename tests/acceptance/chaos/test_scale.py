@@ -185,7 +185,7 @@ async def test_two_hundred_small_runs_that_end_together(tmp_path: Path) -> None:
         await until(partial(closed, 0.2), within_s=600)
         _, _, status_s = await status(house)
         await until(partial(closed, 1), within_s=900)
-        took_s = []
+        took_s: list[float] = []
         for run in runs:
             ended = await Run.get(run.id)
             jobs = await Job.find({"run": run.id}).to_list()

@@ -10,10 +10,12 @@ import pytest
 from nightjar.config.errors import EngineError
 from nightjar.jobs.database import Database
 from nightjar.jobs.leases import acquire
-from nightjar.jobs.records import FinishReason, Timings
+from nightjar.jobs.parameters import FinishReason
+from nightjar.jobs.records import Timings
 from nightjar.workers.engine.request import Generation
 from nightjar.workers.process import stored_summaries
 from nightjar.workers.process.stored_summaries import StoredSummaries
+from tests.workbench import until
 
 
 @dataclass
@@ -48,8 +50,7 @@ async def test_a_second_worker_waits_for_the_first_ones(database: Database) -> N
     one, two, three = Summariser("one"), Summariser("two"), Summariser("three")
     first, second, third = (StoredSummaries(database=database) for _ in range(3))
     made = asyncio.create_task(first.once("key", "run", one.make))
-    while not one.asked:
-        await asyncio.sleep(0.01)
+    await until(lambda: one.asked)
     waiting = asyncio.create_task(second.once("key", "run", two.make))
     await asyncio.sleep(0.2)
     assert not waiting.done()
