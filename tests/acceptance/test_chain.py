@@ -119,7 +119,10 @@ def test_a_live_conversation_is_compressed_too(home: Home, fake: FakeEndpoint) -
     body = {"model": CHAIN, "messages": [*messages, {"role": "user", "content": "Who was it?"}], "max_tokens": 16}
     with httpx.Client(base_url=f"http://127.0.0.1:{said[1]}", headers=headers, timeout=WITHIN_S) as client:
         answer = client.post("/v1/chat/completions", json=body)
+        home.ok("router", "alias", "chat", CHAIN, CLOUD)
+        routed = client.post("/v1/chat/completions", json=body | {"model": "alias:chat"})
     assert answer.status_code == 200, answer.text
+    assert routed.headers["nightjar-model"] == CHAIN, "a candidate like any other"
     sent = fake.bodies[-1]["messages"]
     assert sent[-1]["content"].endswith("Who was it?")
     assert len(sent) < len(messages)

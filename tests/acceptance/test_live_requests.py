@@ -16,6 +16,7 @@ from nightjar.jobs.documents import Job
 from nightjar.jobs.live import LiveReply, LiveRequests
 from nightjar.jobs.live_request import LiveAsk
 from nightjar.jobs.queue import Doorbell
+from tests.demo_engine import DEMO
 from tests.home import DATABASE, Home, eventually
 from tests.workbench import until
 
@@ -44,6 +45,31 @@ async def test_a_reply_is_streamed_and_a_killed_worker_is_not_silence(home: Home
             assert "".join(pieces) == reply.end.reply
             await killed_in_the_middle(await asked(requests, max_tokens=4000, min_tokens=1), database)
         await doorbell.close()
+
+
+async def test_a_place_at_work_makes_room_for_a_live_request(home: Home) -> None:
+    """Turns end and jobs go back, no try is counted; and the run goes on."""
+    home.ok("services", "up")
+    home.ok("model", "add", str(DEMO), "--name", "twin")
+    night = ("--suite", "story-starters", "--repeats", "40", "--set", "max_tokens=60", "--name", "night")
+    home.ok("enqueue", *night, "-m", "nightjar-demo")
+    worker = ("worker", "--model", "auto", "--gpu", "none", "--slots", "1", "--live-preempts")
+    home.start("worker", *worker, env={"NIGHTJAR_PROBE": "false"})
+    eventually(lambda: home.find("jobs", status="RUNNING"), WITHIN_S, lambda: home.said("worker"))
+    async with await connect(SecretStr(home.url("mongo")), DATABASE) as database:
+        doorbell = await Doorbell.connect(SecretStr(home.url("redis")))
+        async with LiveRequests(database, doorbell, LiveSettings(idle_s=8)) as requests:
+            reply = await requests.submit(LiveAsk(user="ada", model="twin", messages=STORY))
+            async with asyncio.timeout(WITHIN_S):
+                text = "".join([piece.text async for piece in reply])
+            assert reply.end is not None
+            assert text == reply.end.reply
+            [run] = home.find("runs", name="night")
+            jobs = home.find("jobs", run=run["_id"])
+            assert {job["tries"] for job in jobs} == {0}
+            assert {job["status"] for job in jobs} == {"DONE", "PENDING"}, "it was taken in the middle of its work"
+        await doorbell.close()
+    eventually(lambda: home.find("jobs", status="RUNNING"), WITHIN_S, lambda: home.said("worker"))
 
 
 async def killed_in_the_middle(reply: LiveReply, database: Database) -> None:

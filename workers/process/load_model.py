@@ -29,6 +29,7 @@ from nightjar.workers.engine.speed import best_slots
 from nightjar.workers.library.find import ModelEntry
 from nightjar.workers.library.fit.fallback import kept_words, smaller
 from nightjar.workers.library.inspect import entry_facts
+from nightjar.workers.process.stored_summaries import StoredSummaries
 
 _log = structlog.get_logger()
 
@@ -125,6 +126,7 @@ async def load_chain(
     try:
         compress = replace(chain.compress, load=entry.load)
         local = LocalReplier(await load_engine(compress, options, settings), compress)
+        local.summaries.store = StoredSummaries(database=database)
     except BaseException:
         await remote.close()
         raise
