@@ -58,7 +58,7 @@ def home(tmp_path_factory: pytest.TempPathFactory, fake: FakeEndpoint) -> Iterat
 
 def test_a_chain_is_evaluated_beside_the_model_that_replies_for_it(home: Home, tmp_path: Path) -> None:
     """It costs less, since it sends less; the compressed text is in the report and shown."""
-    assert f"chain nightjar-demo, {CLOUD}" in home.ok("model", "list")
+    assert f"chain nightjar-demo, {CLOUD}" in home.ok("model", "list", "--json")
     written = ("--out", str(tmp_path), "-f", "json", "-f", "html")
     home.ok("eval", "--suite", "long.yaml", "-m", CHAIN, "-m", CLOUD, "--name", "both", *written)
     report = json.loads((tmp_path / "both.json").read_text("utf-8"))

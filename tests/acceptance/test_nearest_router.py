@@ -16,7 +16,7 @@ from tests.minilm import WHEEL_SHA256, cached_gguf
 
 WITHIN_S = 120.0
 DEMO, CLOUD = "nightjar-demo", "cloud"
-ANIMALS = ("fox", "owl", "hare", "otter", "mouse", "badger", "robin", "frog", "swan", "bear")
+ANIMALS = tuple("fox owl hare otter mouse badger robin frog swan bear wolf deer crow goose hedgehog mole".split())
 PLACES = ("wood", "lake", "meadow", "cave", "garden", "river", "hill", "barn", "beach", "valley")
 TITLES = ("invoice", "contract", "tax return", "lease", "receipt", "budget", "payroll", "ledger", "audit", "loan")
 SUMS = ("January", "February", "March", "April", "May", "June", "July", "August", "September", "October")

@@ -83,6 +83,8 @@ class Asked:
     previous: PromptPlan | None
     compression: Compression
     recalled: tuple[int, ...] = ()
+    limit: int | None = None
+    """Tokens that the prompt may have where another model is given it; None: what the context leaves."""
 
     @property
     def room(self) -> int:
@@ -92,7 +94,7 @@ class Asked:
     @property
     def most(self) -> int:
         """Tokens that the prompt may have."""
-        return self.conversation.context - self.room
+        return self.conversation.context - self.room if self.limit is None else self.limit
 
     @property
     def recalled_most(self) -> int:
@@ -301,7 +303,7 @@ def _build(asked: Asked, dropped: tuple[int, ...], bare: tuple[int, ...]) -> Pro
         text=written.rendering.text,
         max_tokens=max(1, min(asked.parameters.max_tokens, context - len(ids))),
         policy=asked.parameters.policy,
-        fits=len(ids) + asked.room <= context,
+        fits=len(ids) <= asked.most,
         dropped_turns=written.dropped_turns,
         bare_replies=written.bare_replies,
         system_merged=written.system_merged,

@@ -50,8 +50,7 @@ class ChainCompressor:
 
     async def _compress(self, turn: TurnToCompress, watch: Watch, seed: int) -> tuple[Compression, tuple[Summary, ...]]:
         local, summaries = self._local, self._local.summaries if turn.job.live is None else self._live
-        # The reply is another model's: no room is kept for it here.
-        values = turn.resolved.values.model_copy(update={"policy": Policy.SUMMARISE, "max_tokens": 1, "template": {}})
+        values = turn.resolved.values.model_copy(update={"policy": Policy.SUMMARISE, "template": {}})
         resolved = Resolved(values=values, sources={})
         asked = await local.plan(partial(self._asked, turn, resolved))
 
@@ -68,8 +67,8 @@ class ChainCompressor:
 
     def _asked(self, turn: TurnToCompress, resolved: Resolved) -> Asked:
         conversation = self._local.conversation(turn.sequence, turn.run)
-        conversation = replace(conversation, context=min(conversation.context, self._budget + 1))
-        return ask(conversation, len(turn.history), turn.history, resolved.values)
+        asked = ask(conversation, len(turn.history), turn.history, resolved.values)
+        return replace(asked, limit=self._budget)
 
 
 class ChainReplier:
