@@ -32,7 +32,7 @@ def sum_up(title: str, month: str) -> str:
 
 def suite() -> str:
     """Any reply to a story is a good one; the amounts are known at the endpoint alone."""
-    kinds = ((story, ANIMALS, PLACES, {"regex": "."}), (sum_up, TITLES, SUMS, {"contains": "Reply to"}))
+    kinds = ((story, ANIMALS, PLACES, {"regex": "."}), (sum_up, TITLES, SUMS, {"includes": "Reply to"}))
     sequences = [
         {"id": f"{one}-{other}".replace(" ", "-").lower(), "turns": [{"prompt": ask(one, other), "expect": [check]}]}
         for ask, ones, others, check in kinds
