@@ -18,6 +18,7 @@ from nightjar.jobs.live_request import LiveRequest
 from nightjar.jobs.memory import MemoryFact
 from nightjar.jobs.models import LoadFacts, ModelFacts, ModelSource
 from nightjar.jobs.nights import Aggregates, Baseline, Delivery, NightDocument, Schedule
+from nightjar.jobs.photo_homes import PhotoHome
 from nightjar.jobs.policies import RoutingPolicy
 from nightjar.jobs.records import Attempt, TurnRecord
 from nightjar.jobs.run_outcome import RunOutcome
@@ -388,6 +389,7 @@ ALL: tuple[type[StoredDocument], ...] = (
     TextVector,
     IndexedRun,
     MemoryFact,
+    PhotoHome,
     Expense,
     EndpointPause,
     RoutingPolicy,

@@ -41,9 +41,11 @@ from nightjar.pipeline.nights.retention import retain
 from nightjar.pipeline.nights.schedules import fire_due
 from nightjar.pipeline.notify.deliveries import make_calls, run_commands
 from nightjar.pipeline.runs.this_home import this_home
+from nightjar.pipeline.search.refresh import EmbedderOpener, IndexRefresher
 
 ENDING_S = 5.0
 """How long the chores of a dispatcher that is to stop may finish what they are at."""
+INDEX_EVERY_S = 30.0
 Chore = Callable[[], Awaitable[None]]
 _log = structlog.get_logger()
 
@@ -58,13 +60,23 @@ class Dispatcher:
     schedules as far as those say that it may (`jobs.closers`), while nobody lives who was started for that.
     """
 
-    def __init__(self, database: Database, doorbell: Doorbell, settings: Settings, *, standby: bool = False) -> None:
+    def __init__(
+        self,
+        database: Database,
+        doorbell: Doorbell,
+        settings: Settings,
+        *,
+        standby: bool = False,
+        embedder: EmbedderOpener | None = None,
+    ) -> None:
+        """`embedder`: opens the host's small embedder, which keeps the search index up to date; None: nobody does."""
         self._database = database
         self._settings = settings
         self._standby = standby
         self._name = f"dispatcher-{random.getrandbits(48):x}"  # a name, not a secret
         self._redis = RedisInUse(doorbell=doorbell, database=database)
         self._ringer = Ringer(database, doorbell)
+        self._index = None if embedder is None else IndexRefresher(embedder, self._name, database)
         self._watching_since: datetime | None = None
         self._stop: asyncio.Event | None = None
         self._refused = False
@@ -101,6 +113,7 @@ class Dispatcher:
         return [
             (2.0, self.mark),
             (5.0, self.check_redis),
+            (INDEX_EVERY_S, self.refresh_index),
             *((period_s, _where(lambda: self._on_duty, chore)) for period_s, chore in moving),
             *((period_s, _where(lambda: self._closes, chore)) for period_s, chore in closing),
         ]
@@ -222,6 +235,11 @@ class Dispatcher:
             if mine:
                 await drop_old(self._settings.night.keep_records_days, self._database)
                 await retain(self._database, self._settings.night, closer=self.closer)
+
+    async def refresh_index(self) -> None:
+        """Embeds what has ended for searches, on a host that has a small embedder, while nothing is at work."""
+        if self._index is not None:
+            await self._index.refresh()
 
     async def watch_schema(self) -> None:
         """Raises SchemaError where a newer Nightjar has taken the database over."""

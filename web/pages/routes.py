@@ -5,6 +5,7 @@ from __future__ import annotations
 from nightjar.web.pages import (
     computed,
     doctor,
+    duplicates,
     get_models,
     login,
     model,
@@ -37,6 +38,7 @@ ROUTES: tuple[Route, ...] = (
     *computed.ROUTES,
     *schedules.ROUTES,
     *search.ROUTES,
+    *duplicates.ROUTES,
     *settings.ROUTES,
     *suites.ROUTES,
     *suite_upload.ROUTES,

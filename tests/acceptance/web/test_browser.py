@@ -29,6 +29,7 @@ PAGES = (
     "/models/nightjar-demo/settings",
     "/play",
     "/search",
+    "/duplicates",
     "/search?q=fox",
     "/new",
     "/workers",
