@@ -11,6 +11,7 @@ from nightjar.config.counting import how_many
 from nightjar.config.errors import OutputError, UnknownNameError
 from nightjar.scripts.views.output import Json, console, emit_json, plain, table
 from nightjar.scripts.views.suites import (
+    averages_words,
     first_line,
     import_day,
     show_sequence,
@@ -251,6 +252,8 @@ def show(
         )
     )
     print(plain(about))
+    if averages := averages_words(content):
+        print(plain(averages))
     for left_out in version.left_out:
         print(plain(f"Left out: {left_out}"))
     rows = [[s.id, s.mode, len(s.turns), ", ".join(s.tags), first_line(s.turns[0].prompt)] for s in content.sequences]

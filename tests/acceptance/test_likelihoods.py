@@ -162,6 +162,7 @@ def test_imported_tasks_are_joined_and_their_average_has_a_gate(shell: Shell, tm
         (shell.folder / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
         shell.ok("suite", "import", f"{name}.yaml", "--format", "lm-eval", "--data", f"{name}.jsonl")
     shell.ok("suite", "join", "both", "large", "small")
+    assert "Averages: acc.macro over 2 parts." in shell.ok("suite", "show", "both")
     gated = shell.run(
         "eval", "--suite", "both", "--model", "nightjar-demo", "--out", tmp_path / "out", "--format", "json",
         "--format", "html", "--fail-below", "acc:0.7", "--fail-below", "acc.macro:0.7",

@@ -8,7 +8,7 @@ from typing import Any
 
 from nightjar.config.counting import how_many
 from nightjar.jobs.names import made_name
-from nightjar.jobs.sequences import Choices, Mode, TextRule, TurnSpec
+from nightjar.jobs.sequences import Choices, Expectation, Mode, TextRule, TurnSpec
 from nightjar.jobs.sequences import Sequence as PromptSequence
 from nightjar.pipeline.suites.benchmarks.question import row_id
 from nightjar.pipeline.suites.content import SuiteContent
@@ -100,7 +100,7 @@ def _sequence(
     if question.choices:
         delimiter = task.target_delimiter if task.output is OutputType.CHOICE else ""
         choices = Choices(texts=question.choices, right=question.right, delimiter=delimiter, contexts=question.contexts)
-    expect = ()
+    expect: tuple[Expectation, ...] = ()
     if choices is None:
         try:
             expect = counting.expectations(question.target)

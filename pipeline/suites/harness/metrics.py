@@ -34,6 +34,8 @@ _EXACT = {
 _REGEX = {"regex_pattern": "pattern", "group_select": "match", "fallback": "otherwise"}
 _USUAL_PATTERN = r"#### (\-?[0-9\.\,]+)"
 """The harness' own, where a filter names none."""
+_WHOLE = r"(?s)\A(.*)\Z"
+"""Finds the whole reply, without white space at its ends."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,8 +93,8 @@ def _metric(file: TaskFile, path: Path, metric: Any, output: OutputType) -> str:
     usual = _SUMS.get(str(name), "mean")
     if (how := metric.get("aggregation", usual)) != usual:
         raise file.unsupported((*path, "aggregation"), f"{name} is added up by {usual} here, not by {how!r}.")
-    further = (*_SAID, *(_EXACT if name == "exact_match" else ()))
-    for key in metric:
+    further = (*_SAID, *_EXACT)
+    for key in metric if output is OutputType.WRITTEN else ():  # of likelihoods the harness reads no further field
         if key not in further:
             raise file.unsupported((*path, key), f"{key!r} of {name} cannot be used; there are {', '.join(further)}.")
     return str(name)
@@ -130,9 +132,11 @@ def _steps(file: TaskFile, path: Path, steps: Any) -> Mapping[str, Any]:
         if called == "regex" and not found and all(key in (*_REGEX, "function") for key in step):
             found = {ours: step[name] for name, ours in _REGEX.items() if name in step}
             found = {"pattern": _USUAL_PATTERN} | found
+        elif called == "remove_whitespace":  # what a pattern finds has none at its ends
+            found = found or {"pattern": _WHOLE}
         elif called != "take_first":
             raise file.unsupported(
-                (*path, at), f"{called!r} cannot be used here; there are take_first and one regex before it."
+                (*path, at), f"{called!r} cannot be used here; there are one regex, remove_whitespace and take_first."
             )
     return found
 

@@ -45,12 +45,12 @@ class TaskRowReader:
             text = self._written(values["target"].value, "doc_to_target", number)
             return TaskQuestion(text=text, answer="")
         if output is OutputType.LIKELIHOOD:
-            text = self._written(values["text"].value, "doc_to_text", number)
+            text = self._begun(self._written(values["text"].value, "doc_to_text", number), values)
             target = self._written(values["target"].value, "doc_to_target", number)
             return TaskQuestion(text=text, answer=target, choices=(target,), description=description)
         if output is OutputType.CHOICE:
             return self._choice(values, description, number)
-        text = self._written(values["text"].value, "doc_to_text", number)
+        text = self._begun(self._written(values["text"].value, "doc_to_text", number), values)
         target = self._target(values)
         if "choices" in values:
             target = self._chosen(target, self._choices(values, number), number)
@@ -71,14 +71,18 @@ class TaskRowReader:
         choices = self._choices(values, number) if "choices" in values else ()
         if isinstance(text, int):
             text, choices = self._chosen(text, choices, number), ()
+        prefix = _prefix(values)
         if target is None or target == "":
-            return str(text)
+            return str(text) + prefix
         if isinstance(target, int) and choices:
             answer: Any = self._chosen(target, choices, number)
         else:
             answer = target[0] if isinstance(target, list) and target else target
         if not isinstance(text, str) or not isinstance(answer, str):
             raise self._problem("doc_to_target", number, f"gives the answer {answer!r}, which is no text.")
+        if prefix:
+            between = examples.target_delimiter if _parted(text, prefix) else ""
+            return f"{text}{between}{prefix}{' ' if _parted(prefix, answer) else ''}{answer}{examples.delimiter}"
         return f"{text}{examples.target_delimiter}{answer}{examples.delimiter}"
 
     def _choice(self, values: Values, description: str, number: int) -> TaskQuestion:
@@ -93,10 +97,10 @@ class TaskRowReader:
                 answer=answer,
                 choices=same,
                 right=(text,),
-                contexts=choices,
+                contexts=tuple(choice + _prefix(values) for choice in choices),
                 description=description,
             )
-        prompt = self._written(text, "doc_to_text", number)
+        prompt = self._begun(self._written(text, "doc_to_text", number), values)
         wanted = target if isinstance(target, list) else [target]
         right = tuple(dict.fromkeys(self._place(one, choices, number) for one in wanted))
         if not right:
@@ -104,6 +108,11 @@ class TaskRowReader:
         return TaskQuestion(
             text=prompt, answer=choices[right[0]], choices=choices, right=right, description=description
         )
+
+    def _begun(self, text: str, values: Values) -> str:
+        """The prompt with how the answer begins."""
+        prefix = _prefix(values)
+        return text + (self.task.target_delimiter if prefix and _parted(text, prefix) else "") + prefix
 
     def _asked(self, values: Values) -> Any:
         """`doc_to_text`: a number where the choices are contexts."""
@@ -150,6 +159,15 @@ class TaskRowReader:
     def _problem(self, field: str, number: int, words: str) -> SuiteError:
         path: Path = (field,)
         return row_problem(self.task.file, path, number, words)
+
+
+def _prefix(values: Values) -> str:
+    return str(values["prefix"].value or "") if "prefix" in values else ""
+
+
+def _parted(first: str, second: str) -> bool:
+    """Whether something must stand between them: there is no white space where they meet."""
+    return bool(first and second) and not (first[-1].isspace() or second[0].isspace())
 
 
 def _is_place(text: str) -> bool:

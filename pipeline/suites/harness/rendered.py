@@ -68,22 +68,18 @@ def _value(
     task: TaskFile, field: TaskField, row: Row, number: int, features: frozenset[str], cell: dict[str, Any] | None
 ) -> Filled:
     if cell is not None and "error" in cell:
-        raise _row_error(task, field, number, f"cannot be rendered: {cell['error']}. It has {_fields(row)}")
+        raise row_problem(task, field.path, number, f"cannot be rendered: {cell['error']}. It has {_fields(row)}")
     if cell is not None:
         return Filled(value=cell["text"], items=cell.get("items"), templated=True)
     if isinstance(field.value, str) and field.value in features:
         if field.value not in row:
-            raise _row_error(task, field, number, f"has no {field.value!r}. It has {_fields(row)}")
+            raise row_problem(task, field.path, number, f"has no {field.value!r}. It has {_fields(row)}")
         return Filled(value=row[field.value])
     return Filled(value=field.value)
 
 
 def _fields(row: Row) -> str:
     return f"the fields {', '.join(list(row)[:20])}."
-
-
-def _row_error(task: TaskFile, field: TaskField, number: int, words: str) -> SuiteError:
-    return task.error(field.path, f"row {number} of the data {words}")
 
 
 def row_problem(task: TaskFile, path: Path, number: int, words: str) -> SuiteError:

@@ -17,8 +17,8 @@ from nightjar.pipeline.suites.yaml_text import CodeReference
 
 READ = (
     "task tag include output_type test_split validation_split training_split fewshot_split doc_to_text doc_to_target "
-    "doc_to_choice description target_delimiter fewshot_delimiter fewshot_config num_fewshot generation_kwargs "
-    "metric_list filter_list repeats"
+    "doc_to_choice description gen_prefix target_delimiter fewshot_delimiter fewshot_config num_fewshot "
+    "generation_kwargs metric_list filter_list repeats"
 ).split()
 PASSED_OVER = (
     "task_alias dataset_path dataset_name dataset_kwargs metadata should_decontaminate doc_to_decontamination_query "
@@ -31,7 +31,8 @@ LEFT_OUT = {
 }
 """Fields that `--skip-unsupported` leaves out, and what then counts."""
 FEWSHOT = (
-    "sampler split samples doc_to_text doc_to_target doc_to_choice fewshot_delimiter target_delimiter process_docs"
+    "sampler split samples doc_to_text doc_to_target doc_to_choice gen_prefix fewshot_delimiter target_delimiter "
+    "process_docs"
 ).split()
 DEFAULT_SHOTS = 0
 
@@ -168,6 +169,7 @@ def _fields(file: TaskFile, output: OutputType) -> Iterator[tuple[str, TaskField
         wanted |= {"text": "doc_to_text"}
     if output is OutputType.CHOICE or "doc_to_choice" in file:
         wanted |= {"choices": "doc_to_choice"}
+    wanted |= {"prefix": "gen_prefix"} if "gen_prefix" in file and output is not OutputType.ROLLING else {}
     for name, field in wanted.items():
         if field not in file:
             raise file.error((field,), f"a task of the output type {output} needs this field.")
@@ -178,8 +180,8 @@ def _fields(file: TaskFile, output: OutputType) -> Iterator[tuple[str, TaskField
 
 def _given(file: TaskFile, path: Path, value: Any) -> Any:
     """A field's value as it counts for every row."""
-    kinds = {"doc_to_text": str, "doc_to_target": str | int | list, "doc_to_choice": str | list | dict}
-    kind = kinds[str(path[-1])]
+    kinds = {"doc_to_target": str | int | list, "doc_to_choice": str | list | dict}
+    kind = kinds.get(str(path[-1]), str)
     if not isinstance(value, kind):
         raise file.error(path, "takes a template or the name of a field of the rows.")
     return list(value.values()) if isinstance(value, dict) else value
@@ -202,7 +204,7 @@ def _examples(file: TaskFile, shots: int | None) -> Examples:
         raise file.error((*place, "samples"), "must be a list of rows, written in this file.")
     rule = next((at for at in ("training_split", "validation_split", "test_split") if at in file), None)
     between = _text(file, ("fewshot_delimiter",), "\n\n")
-    own = {"text": "doc_to_text", "target": "doc_to_target", "choices": "doc_to_choice"}
+    own = {"text": "doc_to_text", "target": "doc_to_target", "choices": "doc_to_choice", "prefix": "gen_prefix"}
     count = file.get("num_fewshot", DEFAULT_SHOTS) if shots is None else shots
     if isinstance(count, bool) or not isinstance(count, int) or count < 0:
         raise file.error(("num_fewshot",), "must be a whole number.")

@@ -136,6 +136,20 @@ test_split: test
 doc_to_text: ""
 doc_to_target: "{{q}}\n"
 """
+BEGUN = r"""
+task: begun
+output_type: {output}
+test_split: test
+validation_split: validation
+fewshot_split: validation
+num_fewshot: 2
+doc_to_text: "Q: {{q}}"
+{choices}
+doc_to_target: a
+gen_prefix: "{prefix}"
+"""
+AS_CHOICE = BEGUN.replace("{output}", "multiple_choice").replace("{choices}", 'doc_to_choice: ["yes it is", "no"]')
+AS_WRITTEN = BEGUN.replace("{output}", "generate_until").replace("{choices}", "")
 BC = [{"q": at, "a": "yes it is"} for at in "BCD"]
 NAMES = [{"n": 0, "s": f"{at} saw ", "x": "Bo", "y": "Al", "e": "sang."} for at in "abc"]
 ODD: list[tuple[str, dict[str, Rows]]] = [
@@ -144,6 +158,9 @@ ODD: list[tuple[str, dict[str, Rows]]] = [
     (CONTEXTS, {"test": [{**NAMES[0], "n": 1, "e": "was tall."}], "validation": NAMES}),  # a number asks for contexts
     (SEVERAL, {"test": [{"q": f"P{at}", "r": [at, 2]} for at in range(3)]}),  # choices by name, several right ones
     (SAMPLES, {"test": [{"q": "A", "a": "B"}]}),  # examples in the task itself, written otherwise
+    (AS_CHOICE.replace("{prefix}", "The answer is"), {"test": [{"q": "A", "a": "no"}], "validation": BC}),
+    (AS_CHOICE.replace("{prefix}", "\\nIt is "), {"test": [{"q": "A", "a": "no"}], "validation": BC}),  # white space
+    (AS_WRITTEN.replace("{prefix}", "{{q}} is"), {"test": [{"q": "A", "a": "no"}], "validation": BC}),
     (ROLLING, {"test": [{"q": "A text."}]}),
 ]
 

@@ -59,7 +59,7 @@ def test_a_task_becomes_a_suite_that_says_where_its_rows_are_from(tmp_path: Path
 REFUSED = [
     # (what is changed in the task, where, what is said)
     (("doc_to_target: a", "doc_to_target: !function utils.target"), "line 8, field doc_to_target", "is Python, which"),
-    (("doc_to_target: a", "doc_to_target: a\ngen_prefix: So"), "line 9, field gen_prefix", "changes what the model is"),
+    (("doc_to_target: a", "doc_to_target: a\nuse_prompt: x:y"), "line 9, field use_prompt", "changes what the model"),
     (("doc_to_target: a", "doc_to_target: a\nprocess_docs: !function u.f"), "line 9, field process_docs", "--skip-un"),
     (("multiple_choice", "choose"), "line 3, field output_type", "there is no output type 'choose'"),
     (("test_split: test\n", ""), "task.yaml", "neither a test split nor a validation split"),
@@ -162,6 +162,10 @@ FILTERS = [
             ("extract", {"answer": "red", "pattern": "is (.)"}),
             ("extract_flexible", {"answer": "red", "pattern": r"#### (\-?[0-9\.\,]+)", "match": -1}),
         ],
+    ),
+    (
+        "filter_list: [{name: none, filter: [{function: remove_whitespace}, {function: take_first}]}]",
+        [("extract", {"answer": "red", "pattern": r"(?s)\A(.*)\Z"})],
     ),
 ]
 
