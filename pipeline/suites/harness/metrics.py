@@ -20,8 +20,12 @@ OURS: Mapping[OutputType, Mapping[str, str]] = {
     OutputType.WRITTEN: {"exact_match": "extract"},
 }
 """Their name -> ours; also what a task without a list of metrics has."""
-_SUMS = {"perplexity": "perplexity", "word_perplexity": "weighted_perplexity", "byte_perplexity": "weighted_perplexity",
-         "bits_per_byte": "bits_per_byte"}  # fmt: skip
+_SUMS = {
+    "perplexity": "perplexity",
+    "word_perplexity": "weighted_perplexity",
+    "byte_perplexity": "weighted_perplexity",
+    "bits_per_byte": "bits_per_byte",
+}
 """How each metric is added up, where it is not the mean."""
 _SAID = ("metric", "aggregation", "higher_is_better")
 _EXACT = {
@@ -116,9 +120,10 @@ def _filters(file: TaskFile) -> Iterator[tuple[str, Mapping[str, Any]]]:
             check = "extract_flexible" if "flexible" in str(name) else "extract"
             if check in named:
                 raise file.unsupported(
-                    path, f"two filters ({name!r} is the second) would give one number; there is one strict and one "
-                    "flexible."
-                )  # fmt: skip
+                    path,
+                    f"two filters ({name!r} is the second) would give one number; Nightjar reads one strict and one "
+                    "flexible.",
+                )
             found = _steps(file, (*path, "filter"), one.get("filter") if isinstance(one, Mapping) else None)
             named.add(check)
             yield check, found

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from itertools import islice
 
 from nightjar.config.counting import how_many
 from nightjar.pipeline.suites.benchmarks.question import EXAMPLES_SEED
@@ -30,21 +31,20 @@ def drawn_examples(task: HarnessTask, rows: Rows, pool: Rows) -> Iterator[list[i
 
 
 def _of_one(task: HarnessTask, row: Row, pool: Rows, need: int, source: random.Random) -> list[int]:
-    count = task.examples.count
-    places: Sequence[int] = range(len(pool))
-    others = [at for at in places if not task.skips_itself or pool[at] != row] if _looks(task) else places
+    count, places = task.examples.count, range(len(pool))
+
+    def another(place: int) -> bool:
+        return not task.skips_itself or pool[place] != row
+
     if task.examples.first:
-        found = list(others[:count])
+        found = list(islice(filter(another, places), count))
     else:
-        found = [at for at in source.sample(places, need) if not task.skips_itself or pool[at] != row][:count]
-        if len(found) < count:
-            others = [at for at in places if pool[at] != row]
-            found = source.sample(others, count) if len(others) >= count else []
+        found = list(filter(another, source.sample(places, need)))[:count]
+        others = [place for place in places if pool[place] != row] if len(found) < count else []
+        found = source.sample(others, count) if len(others) >= count else found
     if len(found) < count:
-        raise task.file.error(("num_fewshot",), "a question stands so often among the examples that too few others "
-                              "are left. Ask for fewer with --shots.")  # fmt: skip
+        raise task.file.error(
+            ("num_fewshot",),
+            "a question stands so often among the examples that too few others are left. Ask for fewer with --shots.",
+        )
     return found
-
-
-def _looks(task: HarnessTask) -> bool:
-    return task.examples.first and task.skips_itself

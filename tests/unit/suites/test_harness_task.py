@@ -182,6 +182,6 @@ def test_a_written_reply_is_checked_as_filters_and_metrics_say(
 
 def test_two_filters_of_one_kind_are_no_two_numbers(tmp_path: Path) -> None:
     step = "filter: [{function: take_first}]"
-    assert "one strict and one flexible" in said(
+    assert "reads one strict and one flexible" in said(
         tmp_path, WRITTEN + f"filter_list: [{{name: a, {step}}}, {{name: b, {step}}}]"
     )
