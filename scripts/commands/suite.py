@@ -11,6 +11,7 @@ from nightjar.config.counting import how_many
 from nightjar.config.errors import OutputError, UnknownNameError
 from nightjar.scripts.views.output import Json, console, emit_json, plain, table
 from nightjar.scripts.views.suites import (
+    averages_words,
     first_line,
     import_day,
     show_sequence,
@@ -35,7 +36,9 @@ Name = Annotated[str, typer.Argument(metavar="SUITE", help="A suite's name, or N
 Format = Annotated[
     str | None,
     typer.Option(
-        "--format", "-f", help="native, mt-bench, storybench, inspect, eq-bench, promptfoo; default: by its looks."
+        "--format",
+        "-f",
+        help="native, mt-bench, storybench, inspect, eq-bench, promptfoo, lm-eval; default: by its looks.",
     ),
 ]
 Mapped = Annotated[
@@ -50,6 +53,18 @@ Mapped = Annotated[
 SkipUnsupported = Annotated[
     bool,
     typer.Option("--skip-unsupported", help="Leave out, list and record what only the file's own tool can do."),
+]
+
+Data = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--data",
+        metavar="[SPLIT=]FILE",
+        help="For a task of lm-evaluation-harness: rows of a split (Parquet, JSON Lines, JSON, CSV); repeatable.",
+    ),
+]
+TaskShots = Annotated[
+    int | None, typer.Option("--shots", min=0, max=100, help="With --data: examples before each question.")
 ]
 
 
@@ -83,16 +98,20 @@ def import_(
     mapped: Mapped = None,
     skip_unsupported: SkipUnsupported = False,
     name: Annotated[str | None, typer.Option("--name", "-n", help="Default: the suite's own, or the file's.")] = None,
+    data: Data = None,
+    shots: TaskShots = None,
     as_json: Json = False,
 ) -> None:
     """Store a suite as an immutable version. Example: nightjar suite import question.jsonl --format mt-bench"""
     from nightjar.jobs.lookup import find_suite
     from nightjar.pipeline.suites.importer import import_suite
-    from nightjar.pipeline.suites.read import read_suite
-    from nightjar.scripts.enforceable import check_suite
     from nightjar.scripts.session import open_session, run_async
+    from nightjar.scripts.views.suite_file import FileForm, read_checked
 
-    content = check_suite(read_suite(file, format_, name, mapping=_mapping(mapped), skip_unsupported=skip_unsupported))
+    form = FileForm(
+        format=format_, mapped=mapped or (), skip_unsupported=skip_unsupported, data=data or (), shots=shots
+    )
+    content = read_checked(file, form, name)
 
     async def store() -> tuple[SuiteVersion, bool, int]:
         async with open_session() as session:
@@ -165,6 +184,22 @@ def ladder(
     _store(made(kind, lengths_up_to(up_to), each=each, seed=seed), {}, as_json=as_json)
 
 
+@app.command()
+def join(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="What the joined suite is called.")],
+    suites: Annotated[list[str], typer.Argument(metavar="SUITE...", help="Two or more, each a NAME or NAME@VERSION.")],
+    metric: Annotated[
+        str | None, typer.Option(help="What the average of the suites is of; default: the primary metric of all.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Make one suite of several, each of which counts alike. Example: nightjar suite join board mmlu piqa"""
+    from nightjar.pipeline.suites.join import joined
+
+    contents = [_load(suite)[0] for suite in suites]
+    _store(joined(name, contents, metric), {}, as_json=as_json)
+
+
 @app.command("list")
 def list_(
     every: Annotated[bool, typer.Option("--all", help="Every version, not only the newest.")] = False,
@@ -217,6 +252,8 @@ def show(
         )
     )
     print(plain(about))
+    if averages := averages_words(content):
+        print(plain(averages))
     for left_out in version.left_out:
         print(plain(f"Left out: {left_out}"))
     rows = [[s.id, s.mode, len(s.turns), ", ".join(s.tags), first_line(s.turns[0].prompt)] for s in content.sequences]
@@ -284,13 +321,17 @@ def validate(
     format_: Format = None,
     mapped: Mapped = None,
     skip_unsupported: SkipUnsupported = False,
+    data: Data = None,
+    shots: TaskShots = None,
     as_json: Json = False,
 ) -> None:
     """Check a suite file, name all its errors, and store nothing. Example: nightjar suite validate my-suite.yaml"""
-    from nightjar.pipeline.suites.read import read_suite
-    from nightjar.scripts.enforceable import check_suite
+    from nightjar.scripts.views.suite_file import FileForm, read_checked
 
-    content = check_suite(read_suite(file, format_, mapping=_mapping(mapped), skip_unsupported=skip_unsupported))
+    form = FileForm(
+        format=format_, mapped=mapped or (), skip_unsupported=skip_unsupported, data=data or (), shots=shots
+    )
+    content = read_checked(file, form)
     turns = sum(len(sequence.turns) for sequence in content.sequences)
     if as_json:
         named = [variant.name for variant in content.variants]
@@ -327,12 +368,6 @@ def _store(content: SuiteContent, about: dict[str, Any], *, as_json: bool) -> No
         return
     what = f"Suite {version.name!r} version {version.version}: {suite_size(version)}."
     print(plain(f"Imported. {what}" if created else f"Nothing to do: this content is there already. {what}"))
-
-
-def _mapping(texts: list[str] | None) -> dict[str, str] | None:
-    from nightjar.pipeline.suites.mapped import read_mapping
-
-    return read_mapping(texts) if texts else None
 
 
 def _print_notes(content: SuiteContent) -> None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 from typing import Any, Literal
 
 from nightjar.jobs.ending import GateVerdict
 from nightjar.jobs.identity import digest
 from nightjar.jobs.sequences import Sequence as PromptSequence
+from nightjar.jobs.sequences import averaged_metric
 from nightjar.jobs.states import TERMINAL_RUNS, RunStatus
 from nightjar.jobs.variants import Variant
 from nightjar.pipeline.report.data.changes import Changes
@@ -134,6 +136,22 @@ class RunReport:
         if self.ranking is not None:
             return self.ranking.metric
         return headline(self.metrics, self.scales, self.provenance.primary_metric)
+
+    @cached_property
+    def averages(self) -> frozenset[str]:
+        """Metrics that are averages over parts of the suite: replies and tags have none of them."""
+        return frozenset(name for sequence in self.sequences for name in sequence.averages)
+
+    @property
+    def headline_of_parts(self) -> str | None:
+        """The headline as replies, tags and repeats have it: of an average over parts, what it is the average of."""
+        name = self.headline
+        return averaged_metric(name) if name is not None and name in self.averages else name
+
+    @cached_property
+    def generates(self) -> bool:
+        """Whether anything is written; not where given texts are scored in all sequences."""
+        return not self.sequences or any(not sequence.scored for sequence in self.sequences)
 
     @property
     def headline_scale(self) -> Scale | None:

@@ -51,7 +51,7 @@ def _metrics(report: RunReport) -> Iterator[str]:
 
 
 def _tags(report: RunReport) -> Iterator[str]:
-    name = report.headline
+    name = report.headline_of_parts
     if name is None or not report.tags:
         return
     yield f"\n## {markdown(name)} by tag\n\n"

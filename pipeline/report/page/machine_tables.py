@@ -34,9 +34,12 @@ def speed_table(report: RunReport) -> Table:
         ("Busy time", "at least one reply being generated", fmt.seconds, "busy_s"),
     ):
         cells = (measured(show, getattr(model.total.speed, read), none) for model in report.models)
-        rows.append((Cell(text=label, note=note), *cells))
+        row = (Cell(text=label, note=note), *cells)
+        if report.generates or any(cell.text != fmt.ABSENT for cell in row[1:]):
+            rows.append(row)
     rows.append((Cell(text="Prompt tokens", note="of them reused"), *map(_prompt_tokens, report.models)))
-    rows.append((Cell(text="Reply tokens", note="of them reasoning"), *map(_reply_tokens, report.models)))
+    if report.generates:
+        rows.append((Cell(text="Reply tokens", note="of them reasoning"), *map(_reply_tokens, report.models)))
     return Table(id="speed-table", columns=columns_of(_columns("measured", report)), rows=tuple(rows))
 
 
