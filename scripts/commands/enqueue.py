@@ -53,6 +53,7 @@ async def _enqueue(request: EnqueueRequest, *, wait: bool, as_json: bool) -> boo
     from nightjar.pipeline.runs.producer import enqueue
     from nightjar.pipeline.runs.this_home import this_home
     from nightjar.scripts.enforceable import check_enforceable
+    from nightjar.scripts.fidelity_preflight import check_run_here
     from nightjar.scripts.options.run import command_notes, local_models
     from nightjar.scripts.session import open_session
     from nightjar.scripts.views.wait import expansion_bar, unserved_notes
@@ -68,6 +69,7 @@ async def _enqueue(request: EnqueueRequest, *, wait: bool, as_json: bool) -> boo
                 enforceable=check_enforceable,
             )
         notes = [
+            *check_run_here(enqueued.run, session.settings),
             *command_notes(request.on_finish, session.settings),
             *(await unserved_notes(enqueued.run, session.settings, session.database)),
         ]

@@ -137,3 +137,20 @@ def test_a_benchmark_is_pulled_and_a_ladder_is_made(shell: Shell) -> None:
     assert suite["source"].startswith(f"EleutherAI/lambada_openai at {COMMIT}: data/lambada_test_en.jsonl (SHA-256 ")
     assert suite["sequences"][0]["turns"][0]["choices"]["texts"] == ["dogs"]
     assert "5 sequences, 5 turns" in shell.ok("suite", "ladder", "needle", "--up-to", "1024")
+
+
+def test_a_ladder_says_score_and_speed_by_length(shell: Shell, tmp_path: Path) -> None:
+    """To the context that the model was made for; in the terminal, on the page and in the JSON."""
+    asked = ("suite", "ladder", "needle", "--context-of", "nightjar-demo", "--each", "2")
+    assert "4 sequences, 4 turns" in shell.ok(*asked)
+    assert "Leave one out" in shell.refused(*asked, "--up-to", "1024")
+    printed = shell.ok(
+        *("eval", "--suite", "ladder-needle", "--model", "nightjar-demo", "--name", "l"),
+        *("--context", "8192", "--set", "max_tokens=8", "--out", tmp_path, "-f", "html,json"),
+    )
+    assert "By length of the context" in printed
+    assert "By length of the context" in (tmp_path / "l.html").read_text("utf-8")
+    steps = json.loads((tmp_path / "l.json").read_text("utf-8"))["depths"]
+    assert [(step["length"], step["sequences"]) for step in steps] == [("1k", 2), ("2k", 2)]
+    assert steps[0]["prompt_tokens"] < steps[1]["prompt_tokens"]
+    assert all(step["prefill_tokens_per_s"] > 0 for step in steps)
