@@ -52,6 +52,7 @@ class EvaluateOptions(TypedDict, total=False):
     fail_below: Iterable[str]
     fail_on_regression: Iterable[str]
     max_missing: str
+    fail_on_drift: Iterable[str]
     strict: bool
     baseline: str
     gpu: str

@@ -12,9 +12,10 @@ import numpy as np
 from nightjar.jobs.database import Database
 from nightjar.jobs.documents import Run
 from nightjar.jobs.fidelity import Deviations, LoadedSide, ScoredPlaces
-from nightjar.jobs.fidelity_results import VERSION, FidelityResultPart, joined, read_part, taken
+from nightjar.jobs.fidelity_jobs import fidelity_job_rows
+from nightjar.jobs.fidelity_results import FidelityResultPart, joined, read_part, taken
 from nightjar.jobs.identity import digest
-from nightjar.jobs.states import JobKind, JobStatus
+from nightjar.jobs.states import JobStatus
 from nightjar.pipeline.fidelity.plan import candidates_of, replies_of
 
 
@@ -50,9 +51,7 @@ async def read_fidelity(run: Run, database: Database) -> RunMeasurements | None:
     names, reference = [model.name for model in run.models], run.fidelity.reference
     parts: dict[str, list[FidelityResultPart]] = {}
     missing: dict[str, str] = {}
-    query = {"run": run.id, "kind": JobKind.FIDELITY, "payload.reference": reference, "payload.version": VERSION}
-    fields = dict.fromkeys("model status reason payload.result".split(), 1)
-    async for raw in database.jobs.find(query, fields).sort("order", 1):
+    for raw in await fidelity_job_rows(run.id, reference, database):
         result = raw["payload"].get("result")
         if raw["status"] == JobStatus.DONE and result is not None:
             parts.setdefault(raw["model"], []).append(read_part(result))

@@ -46,7 +46,7 @@ def test_each_length_has_score_and_speeds_beside_each_other() -> None:
         ("16k", "near", 1),
         ("16k", "far", 1),
     ]
-    assert {step.metric for step in steps} == {"includes"}
+    assert {step.metric for step in steps} == {"checks"}
     assert [step.mean for step in steps] == [1, 1, 0, 1, 0, 1]
     assert all(step.prefill_tokens_per_s and step.decode_tokens_per_s and step.prompt_tokens for step in steps)
 
