@@ -9,7 +9,6 @@ from nightjar.config.errors import NightjarError
 
 if TYPE_CHECKING:
     from nightjar.config.settings import Settings
-    from nightjar.jobs.documents import Run
     from nightjar.workers.fidelity.loads import FidelityLoad
     from nightjar.workers.library.find import ModelEntry
 
@@ -35,19 +34,19 @@ def check_reference(reference: ModelEntry, models: Sequence[ModelEntry]) -> list
     return _estimated(loads)
 
 
-def check_run_here(run: Run, settings: Settings) -> list[str]:
-    """The same of a run that is enqueued, as far as its models are files of this machine; else its workers find out."""
+def check_here(reference: str | None, models: Sequence[str], settings: Settings) -> list[str]:
+    """The same of a run that is to be enqueued, as far as its models are files of this machine; else workers find out."""
     from nightjar.workers.library.find import find_model
 
-    if run.fidelity is None:
+    if reference is None:
         return []
     found = []
-    for name in (run.fidelity.reference, *(model.name for model in run.models)):
+    for name in (reference, *models):
         try:
             found.append(find_model(name, settings))
         except NightjarError:
             continue
-    if not found or found[0].name != run.fidelity.reference:
+    if not found or found[0].name != reference:
         return []
     return check_reference(found[0], found[1:])
 
