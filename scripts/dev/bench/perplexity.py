@@ -22,6 +22,8 @@ from nightjar.workers.fidelity.passages import Passage, WindowLayout, cut_window
 WINDOW = 512
 WINDOWS, LARGE_WINDOWS = 17, 5
 """The first of them is not timed: kernels and caches are cold. Fewer for models from a billion parameters on."""
+MOST_CHARS = 12
+"""Of a token, on average: more of the text is not needed."""
 PROGRAM = "llama-perplexity"
 MEASURE = f"perplexity in windows of {WINDOW}, engine / {PROGRAM}"
 _CHUNK = re.compile(rb"\[(\d+)\]")
@@ -33,9 +35,9 @@ async def perplexity_rates(setup: Setup) -> list[Row]:
     program = setup.perplexity
     if program is None:
         return [not_measured(MEASURE, lines.PERPLEXITY, f"no {PROGRAM} was named (--llama-perplexity)")]
-    text = setup.folder / "perplexity.txt"
-    text.write_text("\n\n".join(_documents()), encoding="utf-8")
     windows = LARGE_WINDOWS if setup.large else WINDOWS
+    text = setup.folder / "perplexity.txt"
+    text.write_text("\n\n".join(_documents())[: windows * WINDOW * MOST_CHARS], encoding="utf-8")
     _, options = await _ours(setup, text, windows)  # not counted: it says how the engine computes
     command = program.command(setup.model, text, *options)
 
