@@ -35,7 +35,7 @@ def check_reference(reference: ModelEntry, models: Sequence[ModelEntry]) -> list
 
 
 def check_here(reference: str | None, models: Sequence[str], settings: Settings) -> list[str]:
-    """The same of a run that is to be enqueued, as far as its models are files of this machine; else workers find out."""
+    """The same of a run that is to be enqueued, as far as its models are files of this machine."""
     from nightjar.workers.library.find import find_model
 
     if reference is None:

@@ -60,8 +60,8 @@ def text(tmp_path_factory: pytest.TempPathFactory) -> Path:
     kinds = "fox bear cat dog bird hare duck frog goat lamb mouse owl pig hen wolf bee ant crow swan seal".split()
     pairs = [(kind, kinds[(7 * number + 3) % len(kinds)], number) for number, kind in enumerate(kinds * 4)]
     tales = (
-        f"Once upon a time there was a {one}. It met a {two} in the wood, and they shared bread number {number}. Then the "
-        f"{two} walked home, and the {one} was happy.\n"
+        f"Once upon a time there was a {one}. It met a {two} in the wood, and they shared bread number {number}. "
+        f"Then the {two} walked home, and the {one} was happy.\n"
         for one, two, number in pairs
     )
     file.write_text("".join(tales), "utf-8")
