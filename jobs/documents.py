@@ -13,6 +13,7 @@ from nightjar.jobs.account_documents import ApiToken, AuditEntry, OneTimeKey, Us
 from nightjar.jobs.cached_replies import CachedReply
 from nightjar.jobs.closers import Closers
 from nightjar.jobs.ending import Ending
+from nightjar.jobs.fidelity import RunFidelity
 from nightjar.jobs.judgings import RunJudging
 from nightjar.jobs.live_request import LiveRequest
 from nightjar.jobs.memory import MemoryFact
@@ -156,6 +157,8 @@ class Run(StoredDocument):
     judging: RunJudging = Field(default_factory=RunJudging)
     embed_model: str | None = None
     """The model that embeds replies and references, for similarities."""
+    fidelity: RunFidelity | None = None
+    """What its models are compared with, token by token, on its own conversations."""
     measures: dict[str, Any] = Field(default_factory=dict)
     """Name -> argument: what replies are measured for in addition to what their suite asks for."""
     helpers: list[RunModel] = Field(default_factory=list)
@@ -280,7 +283,7 @@ class Job(StoredDocument):
     created_at: datetime
     finished_at: datetime | None = None
     payload: dict[str, Any] | None = None
-    """Judge and embed jobs: what is judged. None for replies."""
+    """Judge, embed and fidelity jobs: what is judged or read. None for replies."""
     live: LiveRequest | None = None
     """None for the jobs of an evaluation."""
     labels: list[str] = Field(default_factory=list)

@@ -18,9 +18,11 @@ from nightjar.jobs.states import EVALUATIONS, TERMINAL_RUNS, JobKind, JobStatus,
 from nightjar.jobs.status import census
 from nightjar.jobs.workers import last_beats
 from nightjar.pipeline.collect.aggregates import VERSION, unpack, without_transcripts
+from nightjar.pipeline.collect.fidelity import with_fidelity
 from nightjar.pipeline.collect.gc_paused import gc_paused
 from nightjar.pipeline.collect.run_scorers import RunScorers, read_run_sheet
 from nightjar.pipeline.collect.scoring import scored_jobs
+from nightjar.pipeline.fidelity.read_results import read_fidelity
 from nightjar.pipeline.judging.read_counts import count_verdicts
 from nightjar.pipeline.judging.verdicts import is_judges
 from nightjar.pipeline.report.data.assemble import assemble
@@ -118,6 +120,7 @@ async def gather(run: Run, database: Database) -> tuple[RunReport, RunScorers]:
     report = await asyncio.to_thread(with_judging, report, scorers.bench)
     counts = {one.number: await count_verdicts(run, one, database) for one in not_complete(run.judging)}
     report = replace(report, costs=await _costs(run, database))
+    report = await asyncio.to_thread(with_fidelity, report, await read_fidelity(run, database))
     told = judging_notices(run.name, run.judging, counts)
     return replace(report, notices=(*told, *report.notices)), scorers
 

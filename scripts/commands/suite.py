@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from nightjar.config.counting import how_many
-from nightjar.config.errors import OutputError, UnknownNameError
+from nightjar.config.errors import OutputError, UnknownNameError, UsageError
 from nightjar.scripts.views.output import Json, console, emit_json, plain, table
 from nightjar.scripts.views.suites import (
     averages_words,
@@ -74,7 +74,6 @@ def init(
     like: Annotated[str, typer.Option(help="stories, checks or extract: what the beginning is made of.")] = "stories",
 ) -> None:
     """Begin a suite of your own: a short file that runs as it is. Example: nightjar suite init tales.yaml"""
-    from nightjar.config.errors import UsageError
     from nightjar.config.packaged import packaged
 
     starts = packaged("starts")
@@ -172,7 +171,12 @@ def pull(
 @app.command()
 def ladder(
     kind: Annotated[str, typer.Argument(metavar="KIND", help="needle, needles, variables or counting.")],
-    up_to: Annotated[int, typer.Option("--up-to", help="Tokens: 1,024 and its doubles up to this.")] = 4096,
+    up_to: Annotated[
+        int | None, typer.Option("--up-to", help="Tokens: 1,024 and its doubles up to this. Default: 4,096.")
+    ] = None,
+    context_of: Annotated[
+        str | None, typer.Option("--context-of", metavar="MODEL", help="Up to the context this model was made for.")
+    ] = None,
     each: Annotated[int, typer.Option(min=1, max=1000, help="Sequences of each length.")] = 5,
     seed: Annotated[int, typer.Option(min=0, help="Another one makes other texts.")] = 0,
     as_json: Json = False,
@@ -180,8 +184,12 @@ def ladder(
     """Make a suite of growing contexts, without any data. Example: nightjar suite ladder needle --up-to 8192"""
     from nightjar.pipeline.suites.benchmarks.ladders import ladder as made
     from nightjar.pipeline.suites.benchmarks.ladders import lengths_up_to
+    from nightjar.scripts.model_context import context_made_for
 
-    _store(made(kind, lengths_up_to(up_to), each=each, seed=seed), {}, as_json=as_json)
+    if context_of is not None and up_to is not None:
+        raise UsageError("--context-of says how far the ladder goes, and so does --up-to. Leave one out.")
+    most = up_to or (4096 if context_of is None else context_made_for(context_of))
+    _store(made(kind, lengths_up_to(most), each=each, seed=seed), {}, as_json=as_json)
 
 
 @app.command()

@@ -180,3 +180,20 @@ def test_imported_tasks_are_joined_and_their_average_has_a_gate(shell: Shell, tm
     (page,) = (tmp_path / "out").glob("*.html")
     assert "acc.macro" in page.read_text()
     assert "first token" not in page.read_text().partition('id="models"')[2].partition("</table>")[0]
+
+
+def test_a_ladder_says_score_and_speed_by_length(shell: Shell, tmp_path: Path) -> None:
+    """To the context that the model was made for; in the terminal, on the page and in the JSON."""
+    asked = ("suite", "ladder", "needle", "--context-of", "nightjar-demo", "--each", "2")
+    assert "4 sequences, 4 turns" in shell.ok(*asked)
+    assert "Leave one out" in shell.refused(*asked, "--up-to", "1024")
+    printed = shell.ok(
+        *("eval", "--suite", "ladder-needle", "--model", "nightjar-demo", "--name", "l"),
+        *("--context", "8192", "--set", "max_tokens=8", "--out", tmp_path, "-f", "html,json"),
+    )
+    assert "By length of the context" in printed
+    assert "By length of the context" in (tmp_path / "l.html").read_text("utf-8")
+    steps = json.loads((tmp_path / "l.json").read_text("utf-8"))["depths"]
+    assert [(step["length"], step["sequences"]) for step in steps] == [("1k", 2), ("2k", 2)]
+    assert steps[0]["prompt_tokens"] < steps[1]["prompt_tokens"]
+    assert all(step["prefill_tokens_per_s"] > 0 for step in steps)

@@ -34,6 +34,7 @@ from nightjar.workers.conversation.replier import Embedder, Pausing, Replier
 from nightjar.workers.library.find import ModelEntry, find_model
 from nightjar.workers.library.origin import origin
 from nightjar.workers.library.usage import mark_used
+from nightjar.workers.process.comparing import JobComparer
 from nightjar.workers.process.gpu_lease import LEASE_S as CARD_LEASE_S
 from nightjar.workers.process.gpu_lease import GpuLease
 from nightjar.workers.process.gpus import NONE
@@ -224,6 +225,7 @@ class WorkerProcess:
             slots=asyncio.Semaphore(slots),
             evaluations=asyncio.Semaphore(slots - kept),
             live=self._live,
+            comparer=self._comparer(),
         )
         return HeldJobs(
             work=lambda hold: run_job(hold, context),
@@ -236,6 +238,12 @@ class WorkerProcess:
             live_slots=kept,
             database=self._database,
         )
+
+    def _comparer(self) -> JobComparer | None:
+        if not isinstance(self._model, LocalReplier):
+            return None
+        entry = replace(self._entry, load=self._options.wanted(self._entry))
+        return JobComparer(entry, self._model.facts, self._options.gpu, self._settings, self._database)
 
     async def _become_ready(self, worker: str) -> None:
         came_from = await asyncio.to_thread(origin, self._entry, self._settings)

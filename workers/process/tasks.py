@@ -49,6 +49,7 @@ from nightjar.workers.conversation.replier import (
     Watch,
 )
 from nightjar.workers.conversation.turns import turn_record
+from nightjar.workers.process.comparing import JobComparer
 from nightjar.workers.process.heartbeat import Tally
 from nightjar.workers.process.held_jobs import Hold
 from nightjar.workers.process.live_side import LiveSide
@@ -75,6 +76,8 @@ class JobContext:
     """Slots that jobs of evaluations may have, fewer than all where some are kept for live ones; None: all."""
     live: LiveSide | None = None
     """None: this worker takes no live jobs, and nobody can watch its replies."""
+    comparer: JobComparer | None = None
+    """None: its model is no file that could be loaded beside another."""
 
 
 async def run_job(hold: Hold, context: JobContext) -> None:
@@ -128,6 +131,17 @@ async def _compare(hold: Hold, context: JobContext) -> None:
     _say(EventKind.JOB, hold, context)
 
 
+async def _hold_against(hold: Hold, context: JobContext) -> None:
+    """A FIDELITY job: how far the model is from the run's reference, on some of its conversations."""
+    if context.comparer is None:
+        raise ModelError(f"{context.model.facts.name!r} is no file that can be loaded beside another.")
+    async with context.comparer.alone, _slot(hold, context):
+        result = await context.comparer.compare(hold.job)
+    await all_or_nothing(ownership.commit_result(hold.job, result, context.database))
+    context.tally.turns_done += 1
+    _say(EventKind.JOB, hold, context)
+
+
 async def _assist(hold: Hold, context: JobContext) -> None:
     """An ASSIST job: what somebody wants to know now of a text."""
     payload = hold.job.payload or {}
@@ -158,7 +172,13 @@ async def _opened(hold: Hold, sequence: Sequence, model: ServedModel, watch: Wat
     return await model.open(hold.job, hold.run, sequence, watch)
 
 
-_WORK = {JobKind.REPLY: _converse, JobKind.JUDGE: _converse, JobKind.EMBED: _compare, JobKind.ASSIST: _assist}
+_WORK = {
+    JobKind.REPLY: _converse,
+    JobKind.JUDGE: _converse,
+    JobKind.EMBED: _compare,
+    JobKind.FIDELITY: _hold_against,
+    JobKind.ASSIST: _assist,
+}
 
 
 async def _turns(hold: Hold, context: JobContext, sequence: Sequence, dialogue: Dialogue) -> TurnRecord | None:

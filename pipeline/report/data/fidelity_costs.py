@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from nightjar.jobs.fidelity import LoadedSide
 from nightjar.pipeline.report.data.metric import Metric
 from nightjar.pipeline.report.data.model import ModelReport
-from nightjar.pipeline.report.data.run_report import RunReport
 from nightjar.pipeline.statistics.intervals import Interval
 
 CHECKS, JUDGE = "checks", "judge"
@@ -49,10 +48,9 @@ class FrontMeasure:
     values: Mapping[str, float]
 
 
-def load_costs(side: LoadedSide, report: RunReport | None) -> LoadCosts:
-    """What its files say, and what the run says of it (`in_run`)."""
+def load_costs(side: LoadedSide, model: ModelReport | None) -> LoadCosts:
+    """What its files say, and what a run says of it as a model of its own."""
     file_bytes, cache_bytes = side.facts.file_facts.file_bytes, side.cache_bytes
-    model = None if report is None else in_run(side, report)
     if model is None:
         return LoadCosts(file_bytes=file_bytes, cache_bytes=cache_bytes)
     probe, resources = model.resources.probe, model.resources
@@ -70,12 +68,12 @@ def load_costs(side: LoadedSide, report: RunReport | None) -> LoadCosts:
     )
 
 
-def in_run(side: LoadedSide, report: RunReport) -> ModelReport | None:
-    """The model of the run that has the same file and adapters, cache types and flash attention.
+def in_run(side: LoadedSide, models: Sequence[ModelReport]) -> ModelReport | None:
+    """The model of a run that has the same file and adapters, cache types and flash attention.
 
     A run's models with variants count as themselves only without one: instructions change what replies are worth.
     """
-    return next((model for model in report.models if _is_same(model, side)), None)
+    return next((model for model in models if _is_same(model, side)), None)
 
 
 def _is_same(model: ModelReport, side: LoadedSide) -> bool:
