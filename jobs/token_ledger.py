@@ -293,7 +293,7 @@ async def settle_left_requests(database: Database, *, after_s: float = LEFT_AFTE
     return sum([await settle_request(row["_id"], database) for row in rows])
 
 
-async def token_usage(database: Database, now: datetime) -> list[TokenUsage]:
+async def usage_of_tokens(database: Database, now: datetime) -> list[TokenUsage]:
     """Of every token that asked for something in this month, by token and then model."""
     today: Row = {"$gte": ["$at", day_of(now)]}
 

@@ -137,11 +137,11 @@ def rm(name: Name) -> None:
 def _load() -> tuple[list[ApiToken], list[TokenUsage]]:
     from nightjar.jobs.account_documents import ApiToken
     from nightjar.jobs.documents import utc_now
-    from nightjar.jobs.token_ledger import token_usage
+    from nightjar.jobs.token_ledger import usage_of_tokens
     from nightjar.scripts.session import open_session, run_async
 
     async def load() -> tuple[list[ApiToken], list[TokenUsage]]:
         async with open_session(reading=True) as session:
-            return await ApiToken.find_all().sort("+_id").to_list(), await token_usage(session.database, utc_now())
+            return await ApiToken.find_all().sort("+_id").to_list(), await usage_of_tokens(session.database, utc_now())
 
     return run_async(load())

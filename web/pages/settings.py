@@ -8,7 +8,7 @@ from nightjar.config.settings import Settings
 from nightjar.jobs.account_documents import ApiToken, AuditEntry, User
 from nightjar.jobs.documents import utc_now
 from nightjar.jobs.remote_models import usd_text
-from nightjar.jobs.token_ledger import TokenUsage, limit_words, token_usage
+from nightjar.jobs.token_ledger import TokenUsage, limit_words, usage_of_tokens
 from nightjar.pipeline.report.data.numbers import ABSENT, whole
 from nightjar.web.auth.roles import Action
 from nightjar.web.pages.declare import Visit, page
@@ -23,7 +23,7 @@ async def build_settings(visit: Visit) -> Sheet:
     """For admins alone."""
     users = await User.find_all().sort("+_id").to_list()
     tokens = await ApiToken.find_all().sort("+_id").to_list()
-    usage = await token_usage(visit.site.database, utc_now())
+    usage = await usage_of_tokens(visit.site.database, utc_now())
     entries = await AuditEntry.find_all().sort("-at").limit(SHOWN).to_list()
     return Sheet(
         title="Settings",

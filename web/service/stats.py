@@ -21,7 +21,7 @@ PATIENCE_S = 2.0
 NO_REFERENCE = "Nothing says what it would have cost elsewhere: [money] reference_model is not set."
 
 
-async def reference_of(site: Site) -> tuple[str, Price | None] | None:
+async def savings_reference(site: Site) -> tuple[str, Price | None] | None:
     """The model that savings are counted by, and its price; None where none is set."""
     name = site.settings.money.reference_model
     if name is None:
@@ -42,7 +42,7 @@ async def read_ratio(name: str | None, database: Database) -> CostRatio | None:
 
 async def site_savings(site: Site) -> Savings:
     """Of this server since it started."""
-    reference = await reference_of(site)
+    reference = await savings_reference(site)
     if reference is None:
         return Savings(assumption=NO_REFERENCE)
     name, price = reference

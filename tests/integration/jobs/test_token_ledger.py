@@ -36,7 +36,7 @@ from nightjar.jobs.token_ledger import (
     reserve_request,
     settle_left_requests,
     settle_request,
-    token_usage,
+    usage_of_tokens,
 )
 from nightjar.workers.engine.fake import ScriptedEngine, scripted_facts
 from tests.workbench import Bench, opened_bench
@@ -62,7 +62,13 @@ async def asking(bench: Bench) -> AsyncIterator[LiveRequests]:
 
 
 def ask(token: str = "ci", limits: TokenLimits = NO_LIMITS, *, most: int = 50, **more: Any) -> LiveAsk:
-    fields = {"user": "ada", "model": "scripted", "messages": HELLO, "parameters": {"max_tokens": most}, "seed": 7}
+    fields: dict[str, Any] = {
+        "user": "ada",
+        "model": "scripted",
+        "messages": HELLO,
+        "parameters": {"max_tokens": most},
+        "seed": 7,
+    }
     return LiveAsk(**fields | {"payer": TokenPayer(token=token, limits=limits), "request": "r1", **more})
 
 
@@ -95,7 +101,7 @@ async def test_a_reply_counts_what_it_took_and_the_cache_takes_nothing(bench: Be
         assert only.tokens == only.use.prompt + only.use.reply
         [job] = await bench.database.jobs.find({}, {"live.request": 1}).to_list()
         assert job["live"]["request"] == "r1", "the worker's log names the request"
-        [usage] = await token_usage(bench.database, datetime.now(UTC))
+        [usage] = await usage_of_tokens(bench.database, datetime.now(UTC))
         assert (usage.requests, usage.usd, usage.unpriced, usage.open) == (1, None, 0, 0), "a local model has no price"
         assert usage.tokens_day == usage.tokens_month == only.tokens
 
@@ -238,7 +244,7 @@ async def test_each_request_is_settled_once_by_what_endpoints_were_paid(
     found = await ApiRequest.find({"token": token}).to_list()
     assert len(found) == len(ends)
     assert all(each.settled for each in found)
-    [usage] = [each for each in await token_usage(database, datetime.now(UTC)) if each.token == token]
+    [usage] = [each for each in await usage_of_tokens(database, datetime.now(UTC)) if each.token == token]
     assert usage.usd == pytest.approx(paid)
     assert usage.usd_day == pytest.approx(paid)
 

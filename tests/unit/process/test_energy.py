@@ -62,7 +62,8 @@ def test_what_a_card_does_not_tell_is_unknown() -> None:
 
 def part(joules: float | None, usd_per_kwh: float | None) -> RunEnergy:
     fields = {"id": "x", "run": "r", "contestant": "m", "kind": JobKind.REPLY, "worker": "w", "at": "2026-11-30T00:00Z"}
-    return RunEnergy.model_construct(**fields, joules=joules, usd_per_kwh=usd_per_kwh)
+    made: RunEnergy = RunEnergy.model_construct(**fields, joules=joules, usd_per_kwh=usd_per_kwh)
+    return made
 
 
 @pytest.mark.parametrize(
