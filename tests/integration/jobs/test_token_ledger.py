@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from structlog.contextvars import get_contextvars
 
 from nightjar.config.embedded import ServiceUrls
 from nightjar.config.errors import TokenBudgetError, UsageError
@@ -23,12 +24,13 @@ from nightjar.jobs.database import Database
 from nightjar.jobs.live import LiveRequests
 from nightjar.jobs.live_request import LiveAsk
 from nightjar.jobs.models import ModelKind
+from nightjar.jobs.parameters import Parameters
 from nightjar.jobs.published import publish_model
 from nightjar.jobs.remote_models import Price, TokenUse
 from nightjar.jobs.reply_cache import CacheUse, ReplyCache
 from nightjar.jobs.reply_key import CacheMode
 from nightjar.jobs.spending import Budgets, Expense, reserve, settle_expense, settle_lost
-from nightjar.jobs.states import JobKind, JobStatus
+from nightjar.jobs.states import JobKind, JobStatus, WorkerStatus
 from nightjar.jobs.token_ledger import (
     ApiRequest,
     TokenPayer,
@@ -39,7 +41,8 @@ from nightjar.jobs.token_ledger import (
     usage_of_tokens,
 )
 from nightjar.workers.engine.fake import ScriptedEngine, scripted_facts
-from tests.workbench import Bench, opened_bench
+from tests.scripted_replier import ScriptedReplier
+from tests.workbench import Bench, opened_bench, until
 
 HELLO = [{"role": "user", "content": "Hello"}]
 NOON = datetime(2026, 11, 30, 12, tzinfo=UTC)
@@ -99,11 +102,23 @@ async def test_a_reply_counts_what_it_took_and_the_cache_takes_nothing(bench: Be
         assert only.use is not None
         assert (only.use.prompt, only.use.reply) == (reply.end.prompt_tokens, reply.end.reply_tokens)
         assert only.tokens == only.use.prompt + only.use.reply
-        [job] = await bench.database.jobs.find({}, {"live.request": 1}).to_list()
-        assert job["live"]["request"] == "r1", "the worker's log names the request"
         [usage] = await usage_of_tokens(bench.database, datetime.now(UTC))
         assert (usage.requests, usage.usd, usage.unpriced, usage.open) == (1, None, 0, 0), "a local model has no price"
         assert usage.tokens_day == usage.tokens_month == only.tokens
+
+
+async def test_what_a_worker_logs_of_a_live_job_names_its_request(bench: Bench) -> None:
+    named: list[object] = []
+
+    class Noting(ScriptedReplier):
+        async def answer(self, request: str, parameters: Parameters) -> str:
+            named.append(get_contextvars().get("request"))
+            return "ok"
+
+    async with asking(bench) as requests, bench.worker(Noting([], name="scripted")) as worker:
+        await until(lambda: worker.beat.state is WorkerStatus.READY)
+        await (await requests.submit(ask())).result()
+    assert named == ["r1"]
 
 
 async def test_a_reply_that_was_left_counts_what_was_handed_out(bench: Bench) -> None:
