@@ -94,8 +94,8 @@ def test_a_killed_worker_a_killed_dispatcher_and_a_budget_reached_leave_every_ce
 ) -> None:
     """The sum of what is settled is the sum over the turns and over what was lost, and what was begun is all in it."""
     fake.pause_s, begun = 0.1, len(fake.paid)
-    asked = (*EVAL, "-m", CLOUD, "-m", SERVED, "--name", "crashes")
-    home.ok("enqueue", *asked, "--budget", "1.5")
+    asked = (*EVAL, "-m", CLOUD, "-m", SERVED, "--repeats", "3", "--name", "crashes")
+    home.ok("enqueue", *asked, "--budget", "2")
     [run] = home.find("runs", name="crashes")
     home.start("dispatcher", "dispatcher")
     home.start("cloud", "worker", "--model", CLOUD, "--gpu", "none")
@@ -110,13 +110,13 @@ def test_a_killed_worker_a_killed_dispatcher_and_a_budget_reached_leave_every_ce
     fake.pause_s = 0.0
     reached = lambda: home.find("runs", name="crashes")[0].get("budget_reached")  # noqa: E731
     reason = eventually(reached, WITHIN_S, lambda: home.said("cloud") + home.said("served"))
-    assert "budget of $1.50" in reason
+    assert "budget of $2.00" in reason
     home.start("dispatcher", "dispatcher")
     stopped = lambda: home.find("runs", name="crashes")[0]["status"] not in ("ACTIVE", "SCORING")  # noqa: E731
     eventually(stopped, WITHIN_S, lambda: home.said("dispatcher"))
     whole(home, fake, run["_id"], begun)
     paid = sum(entry["usd"] or 0 for entry in home.find("expenses", run=run["_id"]))
-    assert 0 < paid <= 1.5
+    assert 0 < paid <= 2
     home.ok("enqueue", *asked, "--budget", "100")
     home.ok("run", "resume", "crashes")
     done = lambda: home.find("runs", name="crashes", status="DONE")  # noqa: E731
