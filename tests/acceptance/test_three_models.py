@@ -52,7 +52,7 @@ def home(tmp_path_factory: pytest.TempPathFactory, fake: FakeEndpoint, llama_ser
         priced = ("--key-env", "FAKE_KEY", "--price", "1000:2000", "--allow-private")
         home.ok("endpoint", "add", "fake", fake.base_url, *priced)
         home.ok("model", "add", CLOUD, "--endpoint", "fake", "--model", MODEL_AT_FAKE)
-        kind = ("--kind", "llama-server", "--context", "2048", "--allow-private")
+        kind = ("--kind", "llama-server", "--context", "2048", "--price", "0:0", "--allow-private")
         home.ok("endpoint", "add", "server", llama_server.base_url, *kind)
         home.ok("model", "add", SERVED, "--endpoint", "server", "--model", "demo")
         yield home
@@ -72,7 +72,7 @@ def test_one_suite_on_three_kinds_of_models_in_one_run(home: Home, fake: FakeEnd
     assert costs[CLOUD]["usd"] == pytest.approx(
         sum(use["prompt_tokens"] * 1_000 + use["completion_tokens"] * 2_000 for use in fake.paid) / 1e6
     )
-    assert costs[SERVED]["usd"] is None, "nobody said what it costs, which is not nothing"
+    assert (costs[SERVED]["usd"], costs[SERVED]["unpriced"]) == (0, 0), "somebody said that it is free"
     assert costs[SERVED]["requests"] > 0
     [run] = home.find("runs", name="three")
     replies: dict[str, dict[tuple[str, int], str]] = {DEMO: {}, SERVED: {}}

@@ -12,7 +12,7 @@ from nightjar.config.embedded import ServiceUrls
 from nightjar.config.settings import Settings
 from nightjar.jobs.database import Database
 from nightjar.jobs.energy import RunEnergy
-from nightjar.jobs.states import JobStatus, RunStatus
+from nightjar.jobs.states import JobStatus, RunStatus, WorkerStatus
 from nightjar.pipeline.collect.collector import collect
 from nightjar.pipeline.report.page.cost_table import cost_table
 from nightjar.workers.engine.fake import ScriptedEngine
@@ -34,6 +34,7 @@ def growing() -> Callable[[], float]:
 async def evaluated(bench: Bench, read: Callable[[], float | None], usd_per_kwh: float | None) -> None:
     engine = ScriptedEngine(lambda prompt, seed: "word " * 4, slots=2)
     async with bench.worker(engine) as worker:
+        await until(lambda: worker.beat.state is WorkerStatus.READY)
         worker.beat.energy.read = read
         worker.beat.usd_per_kwh = usd_per_kwh
         await make_run("r", sequences=3, turns=2)
