@@ -13,6 +13,7 @@ from nightjar.jobs.account_documents import ApiToken, AuditEntry, OneTimeKey, Us
 from nightjar.jobs.cached_replies import CachedReply
 from nightjar.jobs.closers import Closers
 from nightjar.jobs.ending import Ending
+from nightjar.jobs.energy import RunEnergy
 from nightjar.jobs.fidelity import RunFidelity
 from nightjar.jobs.judgings import RunJudging
 from nightjar.jobs.live_request import LiveRequest
@@ -28,6 +29,7 @@ from nightjar.jobs.sequences import Mode, Sequence
 from nightjar.jobs.spending import EndpointPause, Expense
 from nightjar.jobs.states import JobKind, JobStatus, RunKind, RunStatus
 from nightjar.jobs.stored import StoredDocument
+from nightjar.jobs.token_ledger import ApiRequest
 from nightjar.jobs.troubles import ChoreFailure, PutAside
 from nightjar.jobs.variants import Contestant, Variant, contestant_name
 from nightjar.jobs.vectors import IndexedRun, TextVector
@@ -397,5 +399,7 @@ ALL: tuple[type[StoredDocument], ...] = (
     EndpointPause,
     RoutingPolicy,
     CachedReply,
+    ApiRequest,
+    RunEnergy,
     RunSummary,
 )

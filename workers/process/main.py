@@ -22,6 +22,7 @@ from nightjar.jobs import backlog, schema
 from nightjar.jobs.commits import Commits
 from nightjar.jobs.database import Database
 from nightjar.jobs.leases import dispatcher_is_live
+from nightjar.jobs.models import ModelSource
 from nightjar.jobs.periodic import board, end_task, every
 from nightjar.jobs.published import publish_model
 from nightjar.jobs.queue import Doorbell, listen
@@ -226,6 +227,7 @@ class WorkerProcess:
             evaluations=asyncio.Semaphore(slots - kept),
             live=self._live,
             comparer=self._comparer(),
+            energy=None if self._model.facts.source is ModelSource.REMOTE else self._beat.energy,
         )
         return HeldJobs(
             work=lambda hold: run_job(hold, context),
@@ -252,6 +254,7 @@ class WorkerProcess:
         self._beat.load, self._beat.stats, self._beat.state = self._model.load, self._model.stats, WorkerStatus.READY
         gpu = self._options.gpu
         self._beat.meter = GpuMeter(None if gpu == NONE else gpu)
+        self._beat.usd_per_kwh = self._settings.money.usd_per_kwh
         await self._beat.write()
         _log.info("worker_ready", slots=self._model.load.slots, device=self._model.load.device)
 

@@ -28,6 +28,7 @@ from nightjar.jobs import ownership
 from nightjar.jobs.commits import Commits
 from nightjar.jobs.database import Database
 from nightjar.jobs.documents import utc_now
+from nightjar.jobs.energy import EnergyKey
 from nightjar.jobs.events import EventKind, Moved
 from nightjar.jobs.live_runs import refuse_live
 from nightjar.jobs.records import TurnRecord, cut
@@ -50,6 +51,7 @@ from nightjar.workers.conversation.replier import (
 )
 from nightjar.workers.conversation.turns import turn_record
 from nightjar.workers.process.comparing import JobComparer
+from nightjar.workers.process.energy import EnergyMeter
 from nightjar.workers.process.heartbeat import Tally
 from nightjar.workers.process.held_jobs import Hold
 from nightjar.workers.process.live_side import LiveSide
@@ -78,11 +80,15 @@ class JobContext:
     """None: this worker takes no live jobs, and nobody can watch its replies."""
     comparer: JobComparer | None = None
     """None: its model is no file that could be loaded beside another."""
+    energy: EnergyMeter | None = None
+    """None: nothing here uses a card."""
 
 
 async def run_job(hold: Hold, context: JobContext) -> None:
     """Runs a claimed job to its end, a release or a failure; raises nothing but CancelledError."""
     bind(run=hold.run.name, job=hold.job.id)
+    if hold.job.live is not None and hold.job.live.request is not None:
+        bind(request=hold.job.live.request)
     try:
         await _WORK[hold.job.kind](hold, context)
     except asyncio.CancelledError:
@@ -109,7 +115,13 @@ async def _slot(hold: Hold, context: JobContext) -> AsyncIterator[None]:
         await stack.enter_async_context(context.slots)
         if hold.live and context.live is not None:
             stack.enter_context(context.live.traffic.passing())
+        if context.energy is not None:
+            stack.enter_context(context.energy.using(None if hold.live else _energy_key(hold)))
         yield
+
+
+def _energy_key(hold: Hold) -> EnergyKey:
+    return EnergyKey(run=hold.job.run, contestant=hold.job.contestant, kind=hold.job.kind)
 
 
 async def _compare(hold: Hold, context: JobContext) -> None:

@@ -94,14 +94,15 @@ def _model(
         if sequence in by_sequence:
             by_sequence[sequence].average(sequence, parts)
             total.add_averages(by_sequence[sequence])
+    whole = total.group(scales)
     return ModelReport(
         input=model,
-        total=total.group(scales),
+        total=whole,
         by_tag=_groups(by_tag.items(), scales),
         by_sequence=_groups(by_sequence.items(), scales),
         by_turn=_groups(sorted(by_turn.items()), scales),
         by_repeat=_groups(sorted(by_repeat.items()), scales),
-        resources=resources(model),
+        resources=resources(model, whole.counts.reply_tokens),
         parameters=parameter_uses(jobs),
         details=_details(total, scales),
     )

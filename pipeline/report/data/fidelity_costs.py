@@ -54,8 +54,6 @@ def load_costs(side: LoadedSide, model: ModelReport | None) -> LoadCosts:
     if model is None:
         return LoadCosts(file_bytes=file_bytes, cache_bytes=cache_bytes)
     probe, resources = model.resources.probe, model.resources
-    tokens = model.total.counts.reply_tokens
-    energy = resources.gpu_energy_j
     return LoadCosts(
         file_bytes=file_bytes,
         cache_bytes=cache_bytes,
@@ -64,7 +62,7 @@ def load_costs(side: LoadedSide, model: ModelReport | None) -> LoadCosts:
         tokens_per_s=probe.decode_tokens_per_s if probe is not None else model.total.speed.decode_tokens_per_s,
         process_peak_bytes=resources.process_peak_bytes,
         gpu_peak_bytes=resources.gpu_peak_bytes,
-        joules_per_1000_tokens=1000 * energy / tokens if energy is not None and tokens else None,
+        joules_per_1000_tokens=resources.energy_j_per_1000_tokens,
     )
 
 

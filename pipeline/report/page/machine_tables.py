@@ -52,6 +52,8 @@ def machine_table(report: RunReport) -> Table:
         ("GPU memory, peak", "", "gpu_peak_bytes", _bytes),
         ("GPU busy", "mean since load", "gpu_utilisation", fmt.percent),
         ("GPU energy", "since load", "gpu_energy_j", _energy),
+        ("GPU energy, this run", "while it worked on these replies", "energy_j", _energy),
+        ("GPU energy, 1,000 reply tokens", "of this run, prompts included", "energy_j_per_1000_tokens", _joules),
         ("Cores taken by others", "mean while it worked", "others_cores", fmt.number),
     ):
         cells = (
@@ -232,3 +234,7 @@ def _bytes(value: float) -> str:
 
 def _energy(value: float) -> str:
     return f"{fmt.number(value / 3600)}\u202fWh"
+
+
+def _joules(value: float) -> str:
+    return f"{fmt.number(value)}\u202fJ"
