@@ -303,15 +303,8 @@ class Job(StoredDocument):
                 [(key, ASCENDING) for key in ("run", "status", "model", "turns_committed", "turns_empty")],
                 name="status",
             ),
-            IndexModel(
-                [(key, ASCENDING) for key in ("model", "status", "run", "due_at", "order")],
-                name="due",
-            ),
-            IndexModel(
-                [("lease_until", ASCENDING)],
-                name="leases",
-                partialFilterExpression={"status": "RUNNING"},
-            ),
+            IndexModel([(key, ASCENDING) for key in ("model", "status", "run", "due_at", "order")], name="due"),
+            IndexModel([("lease_until", ASCENDING)], name="leases", partialFilterExpression={"status": "RUNNING"}),
             IndexModel(
                 [("model", ASCENDING), ("run", ASCENDING)],
                 name="suspects",

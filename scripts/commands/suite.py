@@ -63,9 +63,7 @@ Data = Annotated[
         help="For a task of lm-evaluation-harness: rows of a split (Parquet, JSON Lines, JSON, CSV); repeatable.",
     ),
 ]
-TaskShots = Annotated[
-    int | None, typer.Option("--shots", min=0, max=100, help="With --data: examples before each question.")
-]
+TaskShots = Annotated[int | None, typer.Option("--shots", min=0, max=100, help="With --data: examples before each.")]
 
 
 @app.command()
