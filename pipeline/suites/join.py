@@ -14,7 +14,7 @@ from nightjar.pipeline.suites.content import SuiteContent
 LONGEST_ID = 100
 
 
-def joined(name: str, suites: Sequence[SuiteContent], metric: str | None) -> SuiteContent:
+def join_suites(name: str, suites: Sequence[SuiteContent], metric: str | None) -> SuiteContent:
     """One suite of several. `metric`: what their average is of; None for the primary one that they share.
 
     Raises UsageError where they cannot stand in one suite, or have no metric in common.

@@ -200,10 +200,10 @@ def join(
     as_json: Json = False,
 ) -> None:
     """Make one suite of several, each of which counts alike. Example: nightjar suite join board mmlu piqa"""
-    from nightjar.pipeline.suites.join import joined
+    from nightjar.pipeline.suites.join import join_suites
 
     contents = [_load(suite)[0] for suite in suites]
-    _store(joined(name, contents, metric), {}, as_json=as_json)
+    _store(join_suites(name, contents, metric), {}, as_json=as_json)
 
 
 @app.command("list")

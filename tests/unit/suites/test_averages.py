@@ -10,7 +10,7 @@ from nightjar.config.errors import SuiteError, UsageError
 from nightjar.pipeline.suites.benchmarks.catalogue import BENCHMARKS, HowAsked, suite_of
 from nightjar.pipeline.suites.content import SuiteContent
 from nightjar.pipeline.suites.export import export_yaml
-from nightjar.pipeline.suites.join import joined
+from nightjar.pipeline.suites.join import join_suites
 from nightjar.pipeline.suites.read import read_suite
 
 SUITE = """\
@@ -66,7 +66,7 @@ def test_an_average_that_cannot_be_taken_is_refused(
 def test_joined_suites_are_parts_of_one_average(tmp_path: Path) -> None:
     one = read(tmp_path, SUITE.replace("acc.macro", "acc"))
     two = read(tmp_path, SUITE.replace("name: two", "name: three").replace("acc.macro", "acc"))
-    both = joined("board", [one, two], None)
+    both = join_suites("board", [one, two], None)
 
     assert both.primary_metric == "acc.macro"
     assert [sequence.id for sequence in both.sequences][2:4] == ["two.c", "three.a"]
@@ -84,7 +84,7 @@ def test_suites_that_cannot_stand_together_are_refused(tmp_path: Path) -> None:
         ([one, other.model_copy(update={"rubric": {}})], "acc", "has a rubric"),
     ):
         with pytest.raises(UsageError, match=what):
-            joined("board", suites, metric)
+            join_suites("board", suites, metric)
 
 
 def test_subjects_of_a_benchmark_are_averaged() -> None:
