@@ -36,7 +36,7 @@ class Evaluation:
     suite: str
     """Name or file."""
     models: list[str]
-    """Names or GGUF files."""
+    """Names or GGUF files, and policies (`alias:NAME`, `router:NAME`)."""
     judges: list[str] = field(default_factory=list)
     """Likewise."""
     embed_model: str | None = None
@@ -96,6 +96,7 @@ async def evaluate_whole(
     `formats`: what `wanted.check()` returned, before the session was opened. The session has Redis. Raises any
     NightjarError.
     """
+    from nightjar.jobs.policies import is_routed
     from nightjar.pipeline.exports.formats import missing_package
     from nightjar.pipeline.report.formats.files import check_folder
     from nightjar.pipeline.runs.producer import enqueue
@@ -107,12 +108,14 @@ async def evaluate_whole(
     out = wanted.out or session.settings.reports_dir
     check_folder(out)
     embedder = [wanted.embed_model] if wanted.embed_model else []
-    named = [*wanted.models, *wanted.judges, *embedder]
+    plain = [name for name in wanted.models if not is_routed(name)]
+    named = [*plain, *wanted.judges, *embedder]
     taken = await take_models(named, session)
-    entries, helpers = taken[: len(wanted.models)], taken[len(wanted.models) :]
+    entries, helpers = taken[: len(plain)], taken[len(plain) :]
+    called = dict(zip(plain, (entry.name for entry in entries), strict=True))
     request = make_request(
         suite=await suite_to_enqueue(wanted.suite, wanted.suite_format, session, mapping=wanted.mapping),
-        models=tuple(dict.fromkeys(entry.name for entry in entries)),
+        models=tuple(dict.fromkeys(called.get(name, name) for name in wanted.models)),
         priority=PRIORITY,
         judges=tuple(judge.name for judge in helpers[: len(wanted.judges)]),
         embed_model=helpers[-1].name if embedder else None,
@@ -122,7 +125,8 @@ async def evaluate_whole(
     closers = this_home(session.settings)
     enqueued = await enqueue(request, session.database, closers=closers, enforceable=check_enforceable)
     lacking = [problem for form in formats if (problem := missing_package(form)) is not None]
-    twice = _given_twice(wanted.models, entries)
+    twice = _given_twice(plain, entries)
+    entries = await _with_candidates(entries, enqueued.run, session)
     note([*_renamed(named, taken), *twice, *enqueued.warnings, *lacking])
     await agreeing(enqueued, entries)
     await try_again(enqueued.run, session)
@@ -131,6 +135,12 @@ async def evaluate_whole(
         report, paths, left_out = await finish(enqueued.run, formats, out, session)
     note(_made_smaller(report))
     return Evaluated(run=enqueued.run, report=report, paths=paths, unserved=unserved, left_out=left_out)
+
+
+async def _with_candidates(entries: list[ModelEntry], run: Run, session: Session) -> list[ModelEntry]:
+    """The models that reply: those that were named, and those that answer for policies."""
+    there = {entry.name for entry in entries}
+    return [*entries, *await take_models([name for name in run.candidates if name not in there], session)]
 
 
 def _renamed(named: list[str], taken: list[ModelEntry]) -> Iterator[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from nightjar.web.pages import (
     computed,
+    costs,
     doctor,
     get_models,
     login,
@@ -13,6 +14,7 @@ from nightjar.web.pages import (
     new_run,
     now,
     play,
+    policies,
     run,
     run_actions,
     runs,
@@ -36,6 +38,8 @@ ROUTES: tuple[Route, ...] = (
     *play.ROUTES,
     *computed.ROUTES,
     *schedules.ROUTES,
+    *costs.ROUTES,
+    *policies.ROUTES,
     *search.ROUTES,
     *settings.ROUTES,
     *suites.ROUTES,

@@ -67,6 +67,7 @@ def models_of(run: Run, jobs: Sequence[JobRow], states: Mapping[str, Mapping[str
                 _worker(name, states[name]) for name in sorted(ids.get(contestant.name, ())) if name in states
             ),
             variant=run.variant(contestant.variant),
+            policy=models[contestant.model].policy,
         )
         for contestant in run.contestants
     ]

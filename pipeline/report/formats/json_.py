@@ -19,7 +19,7 @@ from nightjar.pipeline.report.data.run_report import SCHEMA_VERSION, Provenance,
 from nightjar.pipeline.report.formats.judge_json import judging_json
 from nightjar.pipeline.report.formats.provenance import model_identity
 from nightjar.pipeline.scores import Score
-from nightjar.pipeline.transcripts import JobRow, TurnRow
+from nightjar.pipeline.transcripts import JobRow, RouteRow, TurnRow
 
 COUNTED = ("turns", "turns_expected", "turns_missing", "failed", "empty", "degenerate", "tokens")
 
@@ -71,6 +71,7 @@ def head_of(report: RunReport) -> dict[str, Any]:
         "costs": [_fields(cost) for cost in report.costs],
         "judging": judging_json(report.judging),
         "models": [_model(model) for model in report.models],
+        "routes": [_fields(share) for share in report.routes],
     }
 
 
@@ -83,7 +84,7 @@ def numbers_of(report: RunReport) -> dict[str, Any]:
         {key: model[key] for key in ("name", *COUNTED, "throughput", "metrics") if key in model}
         for model in whole["models"]
     ]
-    return {**{key: whole[key] for key in kept}, "models": models}
+    return {**{key: whole[key] for key in kept}, "models": models, "routes": whole["routes"]}
 
 
 def job_of(job: JobRow, sets: _ParameterSets) -> dict[str, Any]:
@@ -104,7 +105,13 @@ def job_of(job: JobRow, sets: _ParameterSets) -> dict[str, Any]:
         "crashes": job.crashes,
         "attempts": job.attempts,
         "turns": [_turn(turn, sets) for turn in job.turns],
+        "route": None if job.route is None else _route(job.route),
     }
+
+
+def _route(route: RouteRow) -> dict[str, Any]:
+    steps = [{"model": model, "reason": reason, "turn": turn} for model, reason, turn in route.steps]
+    return {"policy": route.policy, "steps": steps}
 
 
 def to_json(value: Any) -> Any:

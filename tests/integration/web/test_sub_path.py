@@ -44,6 +44,7 @@ PAGES = (
     "/trend",
     "/search",
     "/schedules",
+    "/costs",
     "/suites",
     "/models",
     "/models/get",
