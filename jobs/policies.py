@@ -171,15 +171,20 @@ def is_routed(model: str) -> bool:
     return model.startswith(tuple(f"{kind}:" for kind in PolicyKind))
 
 
-class Candidates(Protocol):
+class AnyPolicy(Protocol):
     """What of a policy says who is asked after whom (`RoutingPolicy` has it, and what a run freezes of one)."""
 
-    kind: PolicyKind
-    candidates: list[str]
-    default: str
+    @property
+    def kind(self) -> PolicyKind: ...
+
+    @property
+    def candidates(self) -> list[str]: ...
+
+    @property
+    def default(self) -> str: ...
 
 
-def fallbacks(policy: Candidates, first: str) -> Sequence[str]:
+def fallbacks(policy: AnyPolicy, first: str) -> Sequence[str]:
     """Whom to ask, in order: the chosen one, and then the others as the policy lists them."""
     default_next = [policy.default, *policy.candidates] if policy.kind is PolicyKind.ROUTER else policy.candidates
     return tuple(dict.fromkeys([first, *default_next]))

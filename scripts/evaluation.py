@@ -172,9 +172,10 @@ async def _without_replaced(run: Run, unserved: dict[str, str], session: Session
 
     named = {model.name for model in run.models}
     candidates = {model for model in unserved if model in run.candidates and model not in named}
-    if candidates and await _ask(lambda: has_dead_jobs(run.id, UNSERVED, session.database)):
+    if not candidates:
         return unserved
-    return {model: reason for model, reason in unserved.items() if model not in candidates}
+    lost = await _ask(lambda: has_dead_jobs(run.id, UNSERVED, session.database))
+    return unserved if lost else {model: reason for model, reason in unserved.items() if model not in candidates}
 
 
 async def _handed_on(run: Run, models: Sequence[ModelEntry], session: Session) -> list[ModelEntry]:

@@ -152,7 +152,8 @@ async def budgeted_runs(database: Database) -> list[BudgetedRun]:
 
 async def routed_conversations(database: Database) -> dict[tuple[str, str, str], int]:
     """(policy's id, run's id, candidate) -> conversations of evaluations that are DONE."""
-    runs = [row["_id"] async for row in database.runs.find({"models.policy": {"$ne": None}, **EVALUATIONS}, {"_id": 1})]
+    with_policies: Row = {"models.policy.id": {"$exists": True}, **EVALUATIONS}
+    runs = [row["_id"] async for row in database.runs.find(with_policies, {"_id": 1})]
     key = {"policy": "$routed.policy", "run": "$run", "model": "$model"}
     mine: Row = {"run": {"$in": runs}, "status": JobStatus.DONE, "routed": {"$ne": None}}
     steps: list[Row] = [{"$match": mine}, {"$group": {"_id": key, "jobs": {"$sum": 1}}}, {"$sort": {"_id": 1}}]

@@ -12,6 +12,7 @@ from nightjar.config.version import NIGHTJAR_VERSION
 from nightjar.jobs.database import Database
 from nightjar.jobs.documents import Run, SequenceDocument, SuiteVersion, utc_now
 from nightjar.jobs.nights import Aggregates
+from nightjar.jobs.remote_models import Price
 from nightjar.jobs.sequences import Sequence as PromptSequence
 from nightjar.jobs.spending import spending
 from nightjar.jobs.states import EVALUATIONS, TERMINAL_RUNS, JobKind, RunStatus
@@ -134,7 +135,9 @@ async def _costs(run: Run, database: Database) -> tuple[ModelCost, ...]:
     if not spent:
         return ()
     known = {model.name: model.facts.remote for model in (*run.models, *run.helpers) if model.facts is not None}
-    prices = {name: (remote.price,) for name, remote in known.items() if remote is not None}
+    prices: dict[str, tuple[Price | None, ...]] = {
+        name: (remote.price,) for name, remote in known.items() if remote is not None
+    }
     for model in run.models:
         if model.policy is not None:
             prices[model.name] = tuple(price for name in model.policy.candidates for price in prices.get(name, ()))

@@ -281,7 +281,7 @@ async def test_what_cannot_be_is_refused_before_anything_is_written(
         ("idle", [LOCAL], False),
     ):
         fields = {"kind": PolicyKind.ROUTER, "default": candidates[0], "candidates": candidates}
-        policy = RoutingPolicy(id="", name=name, version=0, created_at=datetime.now(UTC), **fields)  # type: ignore[arg-type]
+        policy = RoutingPolicy(id="", name=name, version=0, created_at=datetime.now(UTC), **fields)
         stored = await store_policy(policy, bench.database)
         if active:
             await activate_policy(stored, bench.database)

@@ -10,6 +10,7 @@ import tomlkit
 
 from nightjar.config.settings import Settings
 from nightjar.jobs.account_documents import AuditEntry, Role
+from nightjar.jobs.accounts import begin_session
 from nightjar.jobs.database import Database
 from nightjar.jobs.documents import Run, RunModel
 from nightjar.jobs.policies import (
@@ -27,7 +28,7 @@ from nightjar.jobs.spending import Expense, pause_endpoint
 from nightjar.jobs.states import JobKind, JobStatus, RunKind, RunStatus
 from nightjar.web.gate import OUR_HEADER
 from tests.documents import a_job, a_run
-from tests.integration.web.conftest import Visits
+from tests.integration.web.conftest import HOST, Visits
 from tests.integration.web.test_pages import get
 
 PRICE = Price(input=1_000.0, output=2_000.0)
@@ -66,6 +67,9 @@ async def spend(name: str, **changes: Any) -> None:
 
 async def learnt(database: Database, **changes: Any) -> RoutingPolicy:
     fields: dict[str, Any] = {
+        "id": "",
+        "version": 0,
+        "created_at": NOW,
         "kind": PolicyKind.ROUTER,
         "name": "chat",
         "candidates": ["local", "large"],
@@ -83,7 +87,7 @@ async def learnt(database: Database, **changes: Any) -> RoutingPolicy:
             sequences=20, share_cheapest=0.5, policy=0.9, cheapest=0.5, best=0.9, mix=0.7, beats_mix=True, covered=0.6
         ),
     }
-    return await store_policy(RoutingPolicy(id="", version=0, created_at=NOW, **(fields | changes)), database)
+    return await store_policy(RoutingPolicy(**(fields | changes)), database)
 
 
 def table(text: str, name: str) -> list[list[str]]:
@@ -99,7 +103,7 @@ async def test_what_was_spent(visits: Visits, settings: Settings, database: Data
     """By model, endpoint, run and day; reserved, estimated and unknown are named, and live requests stand together."""
     register(settings)
     await a_run("run1", name="nightly", budget=1.0).insert()
-    await a_run("run2", name="hidden", kind=RunKind.LIVE, user="somebody").insert()
+    await a_run("run2", name="veiled", kind=RunKind.LIVE, user="somebody").insert()
     await spend("a")
     await spend("b", asked_as="router:chat", use=USE.model_copy(update={"estimated": True}))
     await spend("c", settled=False, use=None, usd=None, settled_at=None)
@@ -113,7 +117,7 @@ async def test_what_was_spent(visits: Visits, settings: Settings, database: Data
         assert "1 under way, with $0.5000 reserved" in text
         assert "1 with estimated usage" in text
         assert "1 of unknown price, which are not in the sum" in text
-        assert "hidden" not in text
+        assert "veiled" not in text
         by_model = {row[0]: row[1] for row in table(text, "by-model")[1:]}
         assert by_model == {
             "large": "$1.1000 $0.5000 reserved",
@@ -184,9 +188,9 @@ async def test_who_may_activate(visits: Visits, settings: Settings, database: Da
         text = (await client.get(path, headers={"accept": "text/html"})).text
         assert "Activate" not in text
         assert (await client.post(f"{path}/activate", headers={OUR_HEADER: "1"})).status_code == 403
-    async with await visits.somebody(Role.OPERATOR) as client:
-        client.headers[OUR_HEADER] = "1"
-        assert "Activate" in (await client.get(path, headers={"accept": "text/html"})).text
+    operators = await begin_session(Role.OPERATOR.value, HOST, instead_of=None, database=database)
+    async with visits.client(operators, accept="text/html", **{OUR_HEADER: "1"}) as client:
+        assert "Activate" in await get(client, path)
         refused = await client.post(f"{path}/activate")
         assert refused.status_code == 400
         assert "No sequence was held out" in refused.text
