@@ -22,6 +22,7 @@ from nightjar.jobs.policies import RoutingPolicy
 from nightjar.jobs.records import Attempt, TurnRecord
 from nightjar.jobs.routed import FrozenPolicy, JobRoute
 from nightjar.jobs.run_outcome import Progress, RunOutcome
+from nightjar.jobs.run_summaries import RunSummary
 from nightjar.jobs.sequences import Mode, Sequence
 from nightjar.jobs.spending import EndpointPause, Expense
 from nightjar.jobs.states import JobKind, JobStatus, RunKind, RunStatus
@@ -392,4 +393,5 @@ ALL: tuple[type[StoredDocument], ...] = (
     EndpointPause,
     RoutingPolicy,
     CachedReply,
+    RunSummary,
 )
