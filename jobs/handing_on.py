@@ -7,11 +7,14 @@ from datetime import UTC, datetime
 
 from nightjar.jobs.mongo import Database, Row
 from nightjar.jobs.routed import can_be_handed_on, handed_on
-from nightjar.jobs.states import JobStatus
+from nightjar.jobs.states import WORKING_RUNS, JobStatus
 
 
 async def leave_paused_endpoints(database: Database) -> int:
-    """Hands on what waits for models whose endpoint is paused; returns how many jobs. What is under way comes back."""
+    """Hands on what waits for models whose endpoint is paused, in runs that work; returns how many jobs.
+
+    What is under way comes back by itself.
+    """
     now: Row = {"until": {"$gt": datetime.now(UTC)}}
     reasons = {row["_id"]: row["reason"] async for row in database.raw["endpoint_pauses"].find(now)}
     if not reasons:
@@ -21,10 +24,13 @@ async def leave_paused_endpoints(database: Database) -> int:
     models = {
         row["_id"]: row["facts"]["remote"]["endpoint"] async for row in database.raw["models"].find(at_them, fields)
     }
+    working: Row = {"status": {"$in": sorted(WORKING_RUNS)}, "models.policy.candidates": {"$in": list(models)}}
+    runs = [row["_id"] async for row in database.runs.find(working, {"_id": 1})]
     count = 0
-    for model, endpoint in models.items():
+    for model, endpoint in models.items() if runs else ():
         why = f"{endpoint} is paused: {reasons[endpoint]}"
-        count += await hand_on_waiting({"model": model}, why, database, without=list(models))
+        query: Row = {"run": {"$in": runs}, "model": model}
+        count += await hand_on_waiting(query, why, database, without=list(models))
     return count
 
 

@@ -107,7 +107,7 @@ def handed_on(why: str, without: Collection[str] = ()) -> Row:
 
     A new fence: its place in the queue of the one before claims nothing any more. Only for `can_be_handed_on`.
     """
-    able = {"$filter": {"input": "$routed.left", "cond": {"$not": [{"$in": ["$$this", list(without)]}]}}}
+    able = {"$filter": {"input": "$routed.left", "cond": {"$not": [{"$in": ["$$this", {"$literal": list(without)}]}]}}}
     model = {"$arrayElemAt": [able, 0]}
     reason = {"$concat": ["$model", {"$literal": f" gave none: {why}"}]}
     step = {"model": model, "reason": reason, "turn": "$turns_committed", "at": "$$NOW"}

@@ -12,12 +12,14 @@ import pytest
 
 from nightjar.config.errors import RunConflictError, UnknownNameError, UsageError
 from nightjar.jobs import ownership
+from nightjar.jobs.control import give_up_model, pause, resume, retry
 from nightjar.jobs.documents import Job, Run
+from nightjar.jobs.handing_on import leave_paused_endpoints
 from nightjar.jobs.policies import PolicyKind, RoutingPolicy, TagRule, activate_policy, store_policy
 from nightjar.jobs.published import publish_model
 from nightjar.jobs.records import AttemptEnd
 from nightjar.jobs.sequences import Sequence
-from nightjar.jobs.spending import Expense, spending
+from nightjar.jobs.spending import Expense, pause_endpoint, spending
 from nightjar.jobs.states import JobStatus, RunStatus
 from nightjar.jobs.status.run import describe_run
 from nightjar.pipeline.collect.collector import collect
@@ -193,6 +195,18 @@ async def test_while_an_endpoint_is_paused_its_jobs_go_to_the_next(bench: Bench,
     assert (shares[CLOUD].handed_on, shares[CLOUD].turns, shares[LOCAL].taken_over) == (2, 0, 2)
 
 
+async def test_a_run_that_does_not_work_keeps_its_jobs_where_they_are(bench: Bench, fake: FakeEndpoint) -> None:
+    """Until it is resumed its endpoint may answer again."""
+    await prepare(bench, fake)
+    run = (await enqueued(bench)).run
+    await pause_endpoint("fake", "HTTP 402", "w", 60, bench.database)
+    paused = await pause(run, bench.database)
+    assert await leave_paused_endpoints(bench.database) == 0
+    await resume(paused, bench.database)
+    assert await leave_paused_endpoints(bench.database) == 2
+    assert await leave_paused_endpoints(bench.database) == 0
+
+
 async def test_the_whole_conversation_goes_along(bench: Bench, fake: FakeEndpoint) -> None:
     """The cloud answers the first turn and refuses the second: the local model reads what the cloud had said."""
     await prepare(bench, fake, each=1)
@@ -308,8 +322,6 @@ async def test_the_same_run_has_the_same_version(bench: Bench, fake: FakeEndpoin
 
 
 async def test_what_failed_with_all_begins_again_with_the_first(bench: Bench, fake: FakeEndpoint) -> None:
-    from nightjar.jobs.control import give_up_model, retry
-
     await prepare(bench, fake, each=1)
     run = (await enqueued(bench, only=("hard",))).run
     for model in (CLOUD, LOCAL):
