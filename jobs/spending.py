@@ -57,6 +57,7 @@ class Expense(StoredDocument):
         name = "expenses"
         indexes: ClassVar = [
             IndexModel([("run", ASCENDING), ("model", ASCENDING)]),
+            IndexModel([("job", ASCENDING)]),
             IndexModel([("endpoint", ASCENDING), ("at", ASCENDING)]),
             IndexModel([("at", ASCENDING)], name="open", partialFilterExpression={"settled": False}),
             IndexModel([("settled_at", ASCENDING)], name="old", expireAfterSeconds=_KEPT_S),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 from nightjar.jobs.policies import PolicyKind, RoutingPolicy, TagRule, fallbacks
 from nightjar.jobs.routed import FrozenPolicy
@@ -44,12 +45,23 @@ class CandidateHealth:
         return tokens is None or model not in self.contexts or tokens < self.contexts[model]
 
 
+class RouteKind(StrEnum):
+    """Why the first is first, in a word."""
+
+    ALIAS = "alias"
+    TAG = "tag"
+    DEFAULT = "default"
+    UNSERVED = "not served"
+    """Nobody serves the one that was chosen, or it may not be asked."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Routed:
     """Whom to ask, in order, and why the first is first."""
 
     models: tuple[str, ...]
     reason: str
+    kind: RouteKind
 
 
 def choose_by_tags(rules: Iterable[TagRule], default: str, tags: Sequence[str]) -> tuple[str, str]:
@@ -73,9 +85,10 @@ def route(policy: RoutingPolicy | FrozenPolicy, features: RequestFeatures, healt
     A model that it does not fit, or that nobody serves, comes after the others, and is still asked where they fail.
     """
     if policy.kind is PolicyKind.ALIAS:
-        first, reason = policy.candidates[0], NOT_LEARNT
+        first, reason, kind = policy.candidates[0], NOT_LEARNT, RouteKind.ALIAS
     else:
         first, reason = choose_by_tags(policy.rules, policy.default, features.shown_tags)
+        kind = RouteKind.DEFAULT if reason.startswith("default") else RouteKind.TAG
     order = [model for model in fallbacks(policy, first) if model in health.allowed]
     fits = {model: health.holds(model, features.tokens) for model in order}
     models = tuple(sorted(order, key=lambda model: (not fits[model], model not in health.served)))
@@ -86,5 +99,5 @@ def route(policy: RoutingPolicy | FrozenPolicy, features: RequestFeatures, healt
             why = f"does not hold the about {features.tokens} tokens of the request"
         else:
             why = "is not served now"
-        reason = f"{reason}; {first} {why}"
-    return Routed(models=models, reason=reason)
+        reason, kind = f"{reason}; {first} {why}", RouteKind.UNSERVED
+    return Routed(models=models, reason=reason, kind=kind)

@@ -10,7 +10,7 @@ from nightjar.jobs.mongo import Database
 from nightjar.jobs.policies import RoutingPolicy
 from nightjar.jobs.published import published
 from nightjar.jobs.status.ledger import known_costs, paid_elsewhere, routed_conversations
-from nightjar.pipeline.routing.savings import Savings, SavingsEvidence, savings
+from nightjar.pipeline.routing.run_savings import RunSavings, SavingsEvidence, run_savings
 from nightjar.pipeline.routing.words import stale_words
 from nightjar.web.pages.words import path_to
 
@@ -28,7 +28,7 @@ async def read_stale(policy: RoutingPolicy, now: datetime, database: Database) -
     return stale_words(policy, now, runs=[run.id for run in runs], then=then, today=today)
 
 
-async def read_savings(policies: Iterable[RoutingPolicy], database: Database) -> list[tuple[str, int, Savings]]:
+async def read_savings(policies: Iterable[RoutingPolicy], database: Database) -> list[tuple[str, int, RunSavings]]:
     """(policy's id, conversations, what it saved) of those that runs have asked."""
     counts = await routed_conversations(database)
     found = []
@@ -47,5 +47,5 @@ async def read_savings(policies: Iterable[RoutingPolicy], database: Database) ->
             mean_usd=0.0 if known is None else known.mean,
             deviation_usd=None if known is None else known.deviation,
         )
-        found.append((policy.id, sum(mine.values()), savings(evidence)))
+        found.append((policy.id, sum(mine.values()), run_savings(evidence)))
     return found

@@ -32,6 +32,7 @@ PAGES = (
     "/models/nightjar-demo/settings",
     "/play",
     "/search",
+    "/duplicates",
     "/search?q=fox",
     "/new",
     "/workers",

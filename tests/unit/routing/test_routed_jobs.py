@@ -12,7 +12,7 @@ from nightjar.jobs.routed import FrozenPolicy, JobRoute, RouteStep, asked_as, as
 from nightjar.jobs.sequences import Sequence, TurnSpec
 from nightjar.pipeline.report.data.routes import candidate_shares
 from nightjar.pipeline.routing.route import SCHEMA_TAG, CandidateHealth, RequestFeatures, route
-from nightjar.pipeline.routing.savings import LEAST_KNOWN, SavingsEvidence, savings
+from nightjar.pipeline.routing.run_savings import LEAST_KNOWN, SavingsEvidence, run_savings
 from nightjar.pipeline.transcripts import RouteRow
 from nightjar.workers.conversation.handed_over import taken_over
 from tests import factories
@@ -127,7 +127,7 @@ def test_shares_of_candidates() -> None:
 )
 def test_savings_have_an_interval_or_a_reason(changes: dict[str, float | None], usd: float | None, says: str) -> None:
     fields = {"elsewhere": 100, "paid_usd": 1.0, "known": 50, "mean_usd": 0.1, "deviation_usd": 0.05} | changes
-    found = savings(SavingsEvidence(default="large", **fields))  # type: ignore[arg-type]
+    found = run_savings(SavingsEvidence(default="large", **fields))  # type: ignore[arg-type]
     assert found.usd == (None if usd is None else pytest.approx(usd))
     assert says in found.words
     if found.usd is None:
