@@ -23,7 +23,8 @@ from nightjar.jobs.nights import Aggregates, Baseline, Delivery, NightDocument, 
 from nightjar.jobs.photo_homes import PhotoHome
 from nightjar.jobs.policies import RoutingPolicy
 from nightjar.jobs.records import Attempt, TurnRecord
-from nightjar.jobs.run_outcome import RunOutcome
+from nightjar.jobs.routed import FrozenPolicy, JobRoute
+from nightjar.jobs.run_outcome import Progress, RunOutcome
 from nightjar.jobs.run_summaries import RunSummary
 from nightjar.jobs.sequences import Mode, Sequence
 from nightjar.jobs.spending import EndpointPause, Expense
@@ -102,16 +103,8 @@ class RunModel(BaseModel):
     loads: list[LoadFacts] = Field(default_factory=list)
     path: str | None = None
     """A GGUF file given by path (`nightjar eval`); None where a registry knows the name."""
-
-
-class Progress(BaseModel):
-    """How far a run was when a dispatcher last saw it move."""
-
-    turns: int
-    """Committed."""
-    jobs: int
-    """Ended."""
-    at: datetime
+    policy: FrozenPolicy | None = None
+    """It is no model: each of its jobs is answered by a candidate of this policy, whose file `helpers` holds."""
 
 
 class Run(StoredDocument):
@@ -164,7 +157,7 @@ class Run(StoredDocument):
     measures: dict[str, Any] = Field(default_factory=dict)
     """Name -> argument: what replies are measured for in addition to what their suite asks for."""
     helpers: list[RunModel] = Field(default_factory=list)
-    """Models that judge or embed for it. Their files are fixed, too: one yardstick for a whole run."""
+    """Models that judge, embed or answer for its policies. Their files are fixed, too: one yardstick for a run."""
     schedule: str | None = None
     tick: datetime | None = None
     series: str | None = None
@@ -201,6 +194,12 @@ class Run(StoredDocument):
         """What its report ranks: its models, or each of them with every variant."""
         names: list[str | None] = [variant.name for variant in self.variants]
         return tuple(Contestant(model=model.name, variant=name) for model in self.models for name in names or [None])
+
+    @property
+    def candidates(self) -> tuple[str, ...]:
+        """Models that answer for its policies, each once."""
+        policies = [model.policy for model in self.models if model.policy is not None]
+        return tuple(dict.fromkeys(name for policy in policies for name in policy.candidates))
 
     @property
     def asked(self) -> list[str]:
@@ -255,6 +254,8 @@ class Job(StoredDocument):
     model: str
     variant: str | None = None
     """Name of the run's variant that the model replies with; its queue is the model's all the same."""
+    routed: JobRoute | None = None
+    """It answers for a policy; None: for its model."""
     sequence: str
     """Sequence id in its suite."""
     sequence_digest: str
@@ -294,7 +295,7 @@ class Job(StoredDocument):
     @property
     def contestant(self) -> str:
         """What reports call what replies."""
-        return contestant_name(self.model, self.variant)
+        return contestant_name(self.model if self.routed is None else self.routed.asked_as, self.variant)
 
     class Settings:
         name = "jobs"

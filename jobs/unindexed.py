@@ -12,7 +12,7 @@ from nightjar.jobs.states import TERMINAL_RUNS, WORKING_RUNS, JobKind, JobStatus
 
 _RUN_FIELDS = dict.fromkeys("status outcome.finished_at judging transcripts_dropped_at".split(), 1)
 _JOB_FIELDS = dict.fromkeys(
-    "run kind model variant live.user payload.job payload.turn sequence_document "
+    "run kind model routed.asked_as variant live.user payload.job payload.turn sequence_document "
     "turns.index turns.prompt turns.draws.reply".split(),
     1,
 )

@@ -137,11 +137,15 @@ async def generate(
 
     async def serve(models: Sequence[ModelEntry], *, judging: bool = False) -> None:
         missing: dict[str, str] = {}
-        for entry in models:
-            reason = await _generate_model(run, entry, flags, session, watch, judging=judging)
-            missing |= {entry.name: reason} if reason is not None else {}
-        for model, reason in missing.items():
-            await _give_up(run, model, reason, session)
+        left = list(models)
+        while left:
+            for entry in left:
+                reason = await _generate_model(run, entry, flags, session, watch, judging=judging)
+                missing |= {entry.name: reason} if reason is not None else {}
+            for _ in missing:  # a policy's job may be handed to one that was given up before
+                for model, reason in missing.items():
+                    await _give_up(run, model, reason, session)
+            left = await _handed_on(run, [entry for entry in models if entry.name not in missing], session)
         unserved.update(missing)
 
     compared = compared_names(run, judges)
@@ -161,7 +165,26 @@ async def generate(
             await _until(lambda now: _halted(now) or on(now), run, lambda: watch(closing))  # noqa: B023
             now = await _now(run)
             if now is None or _halted(now) or not on(now):
-                return unserved
+                return await _without_replaced(run, unserved, session)
+
+
+async def _without_replaced(run: Run, unserved: dict[str, str], session: Session) -> dict[str, str]:
+    """Without those that were only to answer for a policy, where others have answered in their place."""
+    from nightjar.jobs.backlog import has_dead_jobs
+
+    named = {model.name for model in run.models}
+    candidates = {model for model in unserved if model in run.candidates and model not in named}
+    if not candidates:
+        return unserved
+    lost = await _ask(lambda: has_dead_jobs(run.id, UNSERVED, session.database))
+    return unserved if lost else {model: reason for model, reason in unserved.items() if model not in candidates}
+
+
+async def _handed_on(run: Run, models: Sequence[ModelEntry], session: Session) -> list[ModelEntry]:
+    """The models that have work again: a policy's candidate that could not answer has handed its jobs to them."""
+    if not run.candidates or await _halted_now(run):
+        return []
+    return [entry for entry in models if await _open_jobs(run, entry.name, session, judging=False)]
 
 
 async def try_again(run: Run, session: Session) -> None:

@@ -13,6 +13,7 @@ from nightjar.jobs.database import Database
 from nightjar.jobs.documents import Run, SequenceDocument, SuiteVersion, utc_now
 from nightjar.jobs.energy import EnergyUse, RunEnergy, energy_of_run
 from nightjar.jobs.nights import Aggregates
+from nightjar.jobs.remote_models import Price
 from nightjar.jobs.sequences import Sequence as PromptSequence
 from nightjar.jobs.spending import spending
 from nightjar.jobs.states import EVALUATIONS, TERMINAL_RUNS, JobKind, JobStatus, RunStatus
@@ -32,6 +33,7 @@ from nightjar.pipeline.report.data.inputs import models_of, provenance_of, worke
 from nightjar.pipeline.report.data.judge_findings import with_judging
 from nightjar.pipeline.report.data.judging_notices import judging_notices, not_complete
 from nightjar.pipeline.report.data.notices import with_left_out, with_verdict
+from nightjar.pipeline.report.data.routes import candidate_shares
 from nightjar.pipeline.report.data.run_report import RunReport
 from nightjar.pipeline.report.data.waves import WavesReport, waves_report
 from nightjar.pipeline.transcripts import PIPELINE_STAGES, JobRow, RowReader
@@ -123,6 +125,7 @@ async def gather(run: Run, database: Database) -> tuple[RunReport, RunScorers]:
     counts = {one.number: await count_verdicts(run, one, database) for one in not_complete(run.judging)}
     report = replace(report, costs=(*await _costs(run, database), *await _electricity(run, report, energy, database)))
     report = await asyncio.to_thread(with_fidelity, report, await read_fidelity(run, database))
+    report = replace(report, routes=candidate_shares(report.jobs))
     told = judging_notices(run.name, run.judging, counts)
     return replace(report, notices=(*told, *report.notices)), scorers
 
@@ -138,11 +141,15 @@ async def _costs(run: Run, database: Database) -> tuple[ModelCost, ...]:
     if not spent:
         return ()
     known = {model.name: model.facts.remote for model in (*run.models, *run.helpers) if model.facts is not None}
-    prices = {name: None if remote is None else remote.price for name, remote in known.items()}
-    done = {}
-    for each in spent:
-        jobs = await census.count(run.id, database, model=each.model, kind=(each.kind,))
-        done[each.model, each.kind] = jobs.of(JobStatus.DONE).jobs
+    prices: dict[str, tuple[Price | None, ...]] = {
+        name: (remote.price,) for name, remote in known.items() if remote is not None
+    }
+    for model in run.models:
+        if model.policy is not None:
+            prices[model.name] = tuple(price for name in model.policy.candidates for price in prices.get(name, ()))
+    done = {
+        (each.model, each.kind): await census.done_as_asked(run.id, each.model, each.kind, database) for each in spent
+    }
     return model_costs(spent, prices, done)
 
 

@@ -23,6 +23,7 @@ from nightjar.jobs import leases, schema
 from nightjar.jobs.closers import Closer
 from nightjar.jobs.database import Database, DatabaseError
 from nightjar.jobs.expiry import drop_old
+from nightjar.jobs.handing_on import leave_paused_endpoints
 from nightjar.jobs.live_runs import cancel_forgotten_live, remove_ended_live
 from nightjar.jobs.periodic import board, ended, every
 from nightjar.jobs.queue import Doorbell
@@ -99,6 +100,7 @@ class Dispatcher:
             (5.0, self.settle_lost),
             (5.0, self.settle_left_requests),
             (5.0, self.finish_expansions),
+            (1.0, self.hand_on),
             (10.0, self.watch_stalls),
             (10.0, self.finish_removals),
             (30.0, self.settle),
@@ -191,6 +193,11 @@ class Dispatcher:
         """Stops runs at their deadline, and those whose budget is used up."""
         await endings.stop_late(self._database)
         await endings.stop_spent(self._database)
+
+    async def hand_on(self) -> None:
+        """Hands jobs of policies on whose model's endpoint is paused."""
+        if await leave_paused_endpoints(self._database):
+            self._ringer.hurry()
 
     async def settle_lost(self) -> None:
         """Counts what vanished workers had sent to endpoints as if all that was reserved was used."""

@@ -6,8 +6,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from nightjar.config.errors import UsageError
+from nightjar.jobs.policies import is_routed
+from nightjar.jobs.sequences import Sequence as PromptSequence
 from nightjar.pipeline.report.data.run_report import RunReport
 from nightjar.pipeline.routing.learn import RouteCandidates, SequenceEvidence
+from nightjar.pipeline.routing.route import RequestFeatures
 from nightjar.pipeline.scores import Direction
 
 
@@ -25,6 +28,7 @@ class Evidence:
 def evidence_of(reports: Sequence[RunReport], *, metric: str | None, default: str | None, margin: float) -> Evidence:
     """Raises UsageError where the runs cannot be learnt from together."""
     names = list(dict.fromkeys(model.name for report in reports for model in report.models))
+    names = [name for name in names if not is_routed(name)]  # policies are made of these models
     if len(names) < 2:
         raise UsageError("A policy chooses among models: give runs in which at least two answered the same sequences.")
     chosen = metric or reports[0].headline
@@ -35,11 +39,11 @@ def evidence_of(reports: Sequence[RunReport], *, metric: str | None, default: st
     assert scale.best is not None
     span, sign = abs(scale.best - scale.worst), 1.0 if scale.best > scale.worst else -1.0
     usd = {name: _usd(name, reports) for name in names}
-    tags = {sequence.id: sequence.tags for report in reports for sequence in report.sequences}
+    tags = {sequence.id: _shown_tags(sequence) for report in reports for sequence in report.sequences}
     scores = {name: _scores(name, chosen, reports) for name in names}
     shared = [each for each in tags if all(each in scores[name] for name in names)]
     sequences = tuple(
-        SequenceEvidence(id=each, tags=tuple(tags[each]), scores={name: sign * scores[name][each] for name in names})
+        SequenceEvidence(id=each, tags=tags[each], scores={name: sign * scores[name][each] for name in names})
         for each in shared
     )
     order = sorted(names, key=lambda name: (usd[name] is None, usd[name] or 0.0, names.index(name)))
@@ -48,6 +52,13 @@ def evidence_of(reports: Sequence[RunReport], *, metric: str | None, default: st
     candidates = RouteCandidates(names=tuple(order), default=default or order[-1], margin=margin * span, span=span)
     ids = tuple(report.provenance.id for report in reports)
     return Evidence(metric=chosen, sequences=sequences, candidates=candidates, usd=usd, runs=ids)
+
+
+def _shown_tags(sequence: PromptSequence) -> tuple[str, ...]:
+    """As a request for it would show them."""
+    layers = [sequence.parameters, *(turn.parameters for turn in sequence.turns)]
+    schema = any(layer.get("json_schema") is not None for layer in layers)
+    return RequestFeatures(tags=tuple(sequence.tags), schema=schema).shown_tags
 
 
 def _scores(name: str, metric: str, reports: Iterable[RunReport]) -> dict[str, float]:

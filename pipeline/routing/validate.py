@@ -36,6 +36,7 @@ def validate_rules(
     if not held_out:
         return None
     chosen = [choose_by_tags(rules, candidates.default, each.tags)[0] for each in held_out]
+    learnt = {rule.tag for rule in rules if rule.model is not None}
     count = len(held_out)
     shares = {name: chosen.count(name) / count for name in candidates.names}
     mixes = [math.fsum(shares[name] * each.scores[name] for name in candidates.names) for each in held_out]
@@ -50,6 +51,7 @@ def validate_rules(
         best=math.fsum(each.scores[candidates.default] for each in held_out) / count,
         mix=math.fsum(mixes) / count,
         beats_mix=count > 1 and lower_bound(gains, candidates.span) > 0,
+        covered=sum(not learnt.isdisjoint(each.tags) for each in held_out) / count,
         usd=_cost(chosen, usd),
         usd_best=usd.get(candidates.default),
     )

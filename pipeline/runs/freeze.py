@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence, Set
 from datetime import datetime
 from operator import attrgetter
+from types import MappingProxyType
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -15,6 +16,7 @@ from nightjar.jobs.ending import Ending
 from nightjar.jobs.fidelity import RunFidelity
 from nightjar.jobs.identity import default_run_seed, digest
 from nightjar.jobs.judgings import Judging, RunJudging, first_judging
+from nightjar.jobs.routed import FrozenPolicy
 from nightjar.jobs.states import RunStatus
 from nightjar.jobs.variants import Variant
 from nightjar.pipeline.durations import parse_deadline
@@ -45,8 +47,11 @@ def freeze(
     identity: str,
     now: datetime,
     version: str,
+    policies: Mapping[str, FrozenPolicy] = MappingProxyType({}),
 ) -> Run:
-    """The run that a request asks for, in state EXPANDING. `identity`: 32 random hexadecimal characters."""
+    """The run that a request asks for, in state EXPANDING. `identity`: 32 random hexadecimal characters. `policies`:
+    those among its models, by name.
+    """
     day = request.tick or now
     models, variants = tuple(dict.fromkeys(request.models)), freeze_variants(request, suite)
     name = request.name or readable_name(suite.name, now, identity[:6])
@@ -63,7 +68,7 @@ def freeze(
         suite_name=suite.name,
         suite_version=suite.version,
         sequences=ids,
-        models=[RunModel(name=model, path=request.paths.get(model)) for model in models],
+        models=[RunModel(name=model, path=request.paths.get(model), policy=policies.get(model)) for model in models],
         variants=variants,
         repeats=request.repeats,
         seed=seed,
@@ -207,6 +212,8 @@ def run_differences(old: Run, new: Run) -> list[str]:
             name = model.name
             was, now = old.set_model_parameters.get(name, {}), new.set_model_parameters.get(name, {})
             phrases += _changes(was, now, f"{name}:")
+            if model.policy != before[name].policy:
+                phrases.append(f"{name} is {_policy(model)}, was {_policy(before[name])}")
             if None not in (model.path, before[name].path) and model.path != before[name].path:
                 phrases.append(f"the file of {name} is {model.path}, was {before[name].path}")
     if old.nightjar_version != new.nightjar_version:
@@ -296,6 +303,12 @@ def _changes(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str) -> lis
 
 def _value(layer: Mapping[str, Any], key: str) -> str:
     return repr(layer[key]) if key in layer else "not set"
+
+
+def _policy(model: RunModel) -> str:
+    if model.policy is None:
+        return "no policy"
+    return f"{model.policy.id} of {', '.join(model.policy.candidates)}"
 
 
 def _suite(run: Run) -> str:

@@ -13,16 +13,19 @@ from nightjar.jobs.memory import SHARED, check_memory
 from nightjar.jobs.models import ModelFacts, ModelKind, ModelSource
 from nightjar.jobs.parameters import Parameters
 from nightjar.jobs.published import known_facts, published
+from nightjar.jobs.routed import FrozenPolicy
 from nightjar.jobs.sequences import PLAIN
 from nightjar.jobs.variants import Contestant
 from nightjar.pipeline.judging.start import check_judges
 from nightjar.pipeline.runs.remote_plan import (
+    PlannedSequence,
     check_budget,
     check_remote,
     expected_cost,
     planned_sequence,
 )
 from nightjar.pipeline.runs.request import EnqueueRequest
+from nightjar.pipeline.runs.routed_models import Routes, check_local_only, read_routes, shares_sentence
 
 Enforceable = Callable[[Mapping[str, Any]], None]
 """Raises ParameterError for a schema or a grammar that cannot be enforced, which the engine knows, and ModelError for
@@ -34,10 +37,18 @@ DEFAULT_TEMPERATURE: float = Parameters().temperature
 
 
 async def check_models(
-    request: EnqueueRequest, sequences: Sequence[SequenceRef], database: Database
+    request: EnqueueRequest,
+    policies: Mapping[str, FrozenPolicy],
+    sequences: Sequence[SequenceRef],
+    database: Database,
 ) -> dict[str, ModelFacts]:
-    """Published facts of the models by name. Raises UnknownNameError, and ModelError for a model of the wrong kind."""
-    facts = await known_facts(request.models, {*request.known_models, *request.paths}, database)
+    """Published facts of the models, and of those that answer for its policies, by name.
+
+    Raises UnknownNameError, and ModelError for a model of the wrong kind.
+    """
+    models = [name for name in request.models if name not in policies]
+    models += [name for policy in policies.values() for name in policy.candidates]
+    facts = await known_facts(models, {*request.known_models, *request.paths}, database)
     for model in facts.values():
         check_kind(model, sequences)
     await check_judges(request.judges, {*request.known_models, *request.paths}, database)
@@ -206,16 +217,20 @@ async def check_endpoints(
     Raises ParameterError, ModelError for what such a model cannot do, UsageError for a budget that cannot be kept.
     """
     helpers = [*request.judges, *([request.embed_model] if request.embed_model else [])]
-    facts = {name: model.facts for name, model in (await published([*request.models, *helpers], database)).items()}
+    names = [*request.models, *run.candidates, *helpers]
+    facts = {name: model.facts for name, model in (await published(names, database)).items()}
+    if request.local_only:
+        check_local_only([model for name, model in facts.items() if name in (*request.models, *helpers)])
     check_budget(run.budget, facts.values())
-    remote = {model.name: facts[model.name] for model in run.models if model.name in facts}
-    remote = {name: model for name, model in remote.items() if model.remote is not None}
+    routes = await read_routes(run, sequences)
+    notes = [shares_sentence(each.name, each.policy, routes[each.name]) for each in run.models if each.policy]
+    asked = {name: facts[name] for name in dict.fromkeys((*request.models, *run.candidates)) if name in facts}
+    remote = {name: model for name, model in asked.items() if model.remote is not None}
     if not remote:
-        return []
+        return notes
     documents = sorted({sequence.document for sequence in sequences})
     rows = database.raw["sequences"].find({"_id": {"$in": documents}}, {"sequence": 1})
     planned = [planned_sequence(row["sequence"]) async for row in rows]
-    notes = []
     for name, model in remote.items():
         assert model.remote is not None
         above = {**run.set_parameters, **run.set_model_parameters.get(name, {})}
@@ -226,7 +241,19 @@ async def check_endpoints(
         if model.remote.price is None:
             notes.append(f"Nobody knows the price of {name}: what it costs will be unknown (`price` in models.toml).")
         else:
-            below = model.registry_parameters
-            cost = expected_cost(name, model.remote.price, planned, layers, below=below, repeats=run.repeats)
-            notes.append(cost.sentence())
+            below, price = model.registry_parameters, model.remote.price
+            for whose, theirs in _shares(name, request, routes, planned).items():
+                notes.append(expected_cost(whose, price, theirs, layers, below=below, repeats=run.repeats).sentence())
     return notes
+
+
+def _shares(
+    name: str, request: EnqueueRequest, routes: Routes, planned: Sequence[PlannedSequence]
+) -> dict[str, list[PlannedSequence]]:
+    """What a model is asked for itself and for each policy. A policy's other candidates may hand more to it."""
+    shares = {name: list(planned)} if name in request.models else {}
+    for policy, routed in routes.items():
+        mine = [each for each in planned if routed[each.id].models[0] == name]
+        if mine:
+            shares[f"{name} (for {policy})"] = mine
+    return shares

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from nightjar.config.errors import RunConflictError, UnknownNameError
+from nightjar.config.errors import RunConflictError, UnknownNameError, UsageError
 from nightjar.config.version import NIGHTJAR_VERSION
 from nightjar.jobs.closers import Closers
 from nightjar.jobs.database import Database
@@ -61,7 +61,13 @@ def helper_names(run: Run) -> list[str]:
 
 
 async def export_run(run: Run, database: Database, origins: Mapping[str, Origin]) -> RunFile:
-    """The run's file. Raises UnknownNameError where its suite is gone."""
+    """The run's file. Raises UnknownNameError where its suite is gone, UsageError for a run with policies."""
+    if run.candidates:
+        policies = ", ".join(model.name for model in run.models if model.policy is not None)
+        raise UsageError(
+            f"Run {run.name!r} asked {policies}, and a file holds no policies. Export a run of their candidates alone: "
+            f"{', '.join(run.candidates)}."
+        )
     suite = await SuiteVersion.get(run.suite)
     if suite is None:
         raise UnknownNameError("suite", run.suite_name, [], f"The suite of run {run.name!r} is gone from MongoDB.")

@@ -44,7 +44,8 @@ class EvalOptions:
 
     suite: Annotated[str | None, typer.Option("--suite", "-s", help="A suite's name or file.")] = None
     model: Annotated[
-        list[str] | None, typer.Option("--model", "-m", help="A model's name or GGUF file; repeatable.")
+        list[str] | None,
+        typer.Option("--model", "-m", help="A model's name or GGUF file, alias:NAME or router:NAME; repeatable."),
     ] = None
     suite_format: Annotated[
         str | None, typer.Option(help="native, mt-bench, storybench, inspect, eq-bench or promptfoo.")

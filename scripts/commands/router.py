@@ -1,4 +1,4 @@
-"""`nightjar router`: which model answers which live request."""
+"""`nightjar router`: which model answers which request."""
 
 from __future__ import annotations
 
@@ -78,6 +78,7 @@ def validate(name: Name, runs: Runs, as_json: Json = False) -> None:
     from nightjar.jobs.lookup import find_run
     from nightjar.jobs.policies import find_policy
     from nightjar.pipeline.routing.start import validate_policy
+    from nightjar.pipeline.routing.words import worth
     from nightjar.scripts.session import open_session, run_async
 
     async def check() -> Validation | None:
@@ -89,7 +90,7 @@ def validate(name: Name, runs: Runs, as_json: Json = False) -> None:
     if as_json:
         emit_json({"validation": None if said is None else said.model_dump(mode="json")})
     else:
-        print(plain(_worth(said)))
+        print(plain(worth(said)))
 
 
 @app.command()
@@ -98,18 +99,14 @@ def activate(
     force: Annotated[bool, typer.Option("--force", help="Even where it is no better than a random mix.")] = False,
 ) -> None:
     """Have requests go by this version. Example: nightjar router activate router:chat@2"""
-    from nightjar.config.errors import UsageError
-    from nightjar.jobs.policies import PolicyKind, activate_policy, find_policy
+    from nightjar.jobs.policies import activate_policy, find_policy
+    from nightjar.pipeline.routing.words import check_worth
     from nightjar.scripts.session import open_session, run_async
 
     async def change() -> RoutingPolicy:
         async with open_session() as session:
             policy = await find_policy(name)
-            said = policy.validation
-            if policy.kind is PolicyKind.ROUTER and not force and (said is None or not said.beats_mix):
-                raise UsageError(
-                    f"{policy.address}@{policy.version}: {_worth(said)} --force activates it all the same."
-                )
+            check_worth(policy, force=force, remedy="--force activates it all the same.")
             await activate_policy(policy, session.database)
             return policy
 
@@ -166,6 +163,7 @@ def _row(policy: RoutingPolicy) -> dict[str, Any]:
 
 def _show(policy: RoutingPolicy, *, as_json: bool) -> None:
     from nightjar.jobs.policies import PolicyKind
+    from nightjar.pipeline.routing.words import worth
 
     if as_json:
         emit_json({"policy": _row(policy)})
@@ -177,25 +175,6 @@ def _show(policy: RoutingPolicy, *, as_json: bool) -> None:
         return
     rows = [(rule.tag, rule.model or policy.default, rule.pairs, rule.reason) for rule in policy.rules]
     console().print(table(None, ("tag", "answered by", "sequences>", "why"), rows))
-    print(plain(f"All else is answered by {policy.default}. {_worth(policy.validation)}"))
+    print(plain(f"All else is answered by {policy.default}. {worth(policy.validation)}"))
     if not policy.active:
         print(plain(f"`nightjar router activate {policy.address}@{policy.version}` has requests go by it."))
-
-
-def _worth(said: Validation | None) -> str:
-    """A validation in words."""
-    from nightjar.jobs.remote_models import usd_text
-
-    if said is None:
-        return "No sequence was held out, so that nothing is known of what it is worth."
-    better = "better than" if said.beats_mix else "not shown to be better than"
-    costs = ""
-    if said.usd is not None and said.usd_best is not None:
-        costs = (
-            f" A conversation costs {usd_text(said.usd)}, and {usd_text(said.usd_best)} where the default answers all."
-        )
-    return (
-        f"On {said.sequences} held-out sequences it scores {said.policy:.3f}: always the cheapest {said.cheapest:.3f}, "
-        f"always the default {said.best:.3f}, a random mix of equal shares {said.mix:.3f}. It is {better} that mix; "
-        f"{said.share_cheapest:.0%} go to the cheapest.{costs}"
-    )

@@ -50,6 +50,10 @@ def print_run(run: RunDetail) -> None:
         console().print(table("Judgings", ("judging>", "judges", "rubric", "status", "began"), rows))
     columns = ("model", "file digest", *(f"{status.lower()}>" for status in JobStatus), "turns>", "empty>")
     console().print(table(None, columns, [_model_row(model) for model in run.models]))
+    for model in run.models:
+        if model.answered is not None:
+            shares = ", ".join(f"{name} {how_many(count, 'conversation')}" for name, count in model.answered.items())
+            print(plain(f"{model.name} is answered by: {shares}"))
     if run.dead_reasons:
         rows = [[dead.jobs, dead.reason, dead.example[:12]] for dead in run.dead_reasons]
         console().print(table("Dead jobs", ("jobs>", "reason", "for example"), rows))
@@ -78,7 +82,7 @@ def _judging_row(judging: JudgingView, shown: int | None) -> list[Any]:
 
 
 def _model_row(model: RunModelView) -> list[Any]:
-    digest = model.digest[:12] if model.digest else "not loaded yet"
+    digest = model.policy or (model.digest[:12] if model.digest else "not loaded yet")
     counts = model.jobs or {}
     return [model.name, digest, *(counts.get(key) for key in [*map(str, JobStatus), "turns", "empty"])]
 

@@ -17,7 +17,7 @@ from nightjar.jobs.backlog import live_workers
 from nightjar.jobs.models import ModelSource
 from nightjar.jobs.policies import RoutingPolicy, active_policy
 from nightjar.jobs.published import published
-from nightjar.pipeline.routing.route import Routed, route
+from nightjar.pipeline.routing.route import CHARS_PER_TOKEN, CandidateHealth, RequestFeatures, Routed, route
 from nightjar.web.openai.asking import asker, told_without
 from nightjar.web.openai.cached import submit_asks
 from nightjar.web.openai.events import answered
@@ -50,16 +50,21 @@ class RoutedRequest:
         return {name: text.encode("ascii", "replace").decode() for name, text in said.items()}
 
 
-async def route_request(request: Request, address: str) -> RoutedRequest:
+async def route_request(request: Request, asked: ChatRequest, address: str) -> RoutedRequest:
     """Raises UnknownNameError, UsageError where the policy is not active or nobody may answer."""
     database = site_of(request).database
     policy = await active_policy(address)
     known = await published(policy.candidates, database)
     local_only = request.headers.get(LOCAL_ONLY, "").strip().lower() == "true"
     allowed = {name for name, model in known.items() if not (local_only and model.facts.source is ModelSource.REMOTE)}
-    tags = [tag.strip() for tag in request.headers.get(TAG, "").split(",") if tag.strip()]
-    served = frozenset(await live_workers(database))
-    routed = route(policy, tags, served=served, allowed=allowed)
+    features = RequestFeatures(
+        tags=tuple(tag.strip() for tag in request.headers.get(TAG, "").split(",") if tag.strip()),
+        tokens=sum(len(str(message.get("content") or "")) for message in asked.messages) // CHARS_PER_TOKEN,
+        schema=asked.response_format is not None and asked.response_format.json_schema is not None,
+    )
+    contexts = {name: size for name, model in known.items() if (size := model.facts.most_context) is not None}
+    health = CandidateHealth(served=frozenset(await live_workers(database)), allowed=allowed, contexts=contexts)
+    routed = route(policy, features, health)
     if not routed.models:
         why = "each of its models is at an endpoint" if local_only else "none of its models is known"
         raise UsageError(f"Nobody may answer for {policy.address}: {why}.")
@@ -68,7 +73,7 @@ async def route_request(request: Request, address: str) -> RoutedRequest:
 
 async def answer_routed(request: Request, asked: ChatRequest, address: str, without: tuple[str, ...]) -> Response:
     """The reply of the first that gives one. Raises what the last of them raised."""
-    wanted = await route_request(request, address)
+    wanted = await route_request(request, asked, address)
     failures: dict[str, str] = {}
     for model in wanted.routed.models:
         is_last = model == wanted.routed.models[-1]

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from nightjar.config.counting import how_many
 from nightjar.config.errors import NightjarError
 from nightjar.jobs.lookup import suite_names
+from nightjar.jobs.policies import all_policies
 from nightjar.pipeline.report.page.grid import Table
 from nightjar.pipeline.suites.catalogue import bundled
 from nightjar.web.auth.roles import Action
@@ -36,7 +37,8 @@ async def build_new_run(visit: Visit) -> Sheet:
     """The form, and below it what the preflight says of what is chosen."""
     suites = sorted({*await suite_names(visit.site.database), *bundled()})
     models = sorted(read_registry(visit.site.settings.models_file).models)
-    form = Form(path="/new", submit="Check it", fields=_fields(visit, suites, models))
+    policies = sorted({policy.address for policy in await all_policies() if policy.active})
+    form = Form(path="/new", submit="Check it", fields=_fields(visit, suites, [*models, *policies]))
     asked_for = Section(id="asked", heading="What to evaluate", form=form)
     if not visit.one("suite") or not visit.many("model"):
         hint = "" if models else "No model is registered: `nightjar model pull` fetches one, `model add` adds a file."
@@ -64,7 +66,7 @@ def _fields(visit: Visit, suites: list[str], models: list[str]) -> tuple[Field, 
         ),
         Field(
             name="model",
-            label="Models",
+            label="Models and policies",
             several=True,
             choices=tuple(Choice(value=name, text=name, chosen=name in chosen) for name in models),
         ),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from nightjar.web.pages import (
     computed,
+    costs,
     doctor,
     duplicates,
     get_models,
@@ -14,6 +15,7 @@ from nightjar.web.pages import (
     new_run,
     now,
     play,
+    policies,
     run,
     run_actions,
     runs,
@@ -37,6 +39,8 @@ ROUTES: tuple[Route, ...] = (
     *play.ROUTES,
     *computed.ROUTES,
     *schedules.ROUTES,
+    *costs.ROUTES,
+    *policies.ROUTES,
     *search.ROUTES,
     *duplicates.ROUTES,
     *settings.ROUTES,

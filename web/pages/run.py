@@ -10,9 +10,8 @@ from nightjar.jobs.documents import Job, Run
 from nightjar.jobs.lookup import find_run
 from nightjar.jobs.states import TERMINAL_RUNS, JobKind, JobStatus, RunStatus
 from nightjar.jobs.status.grid import SequenceCell, sequence_grid
-from nightjar.jobs.status.run import RunDetail, describe_run
+from nightjar.jobs.status.run import RunDetail, RunModelView, describe_run
 from nightjar.jobs.status.views import RunView
-from nightjar.jobs.variants import contestant_name
 from nightjar.pipeline.report.data.numbers import ABSENT
 from nightjar.pipeline.report.page.grid import Cell, Table
 from nightjar.web.auth.roles import Action
@@ -88,7 +87,8 @@ async def _watched(run: Run, job: str) -> Watched | None:
 
 def _job_title(job: Job) -> str:
     repeat = f", repeat {job.repeat + 1}" if job.repeat else ""
-    return f"{job.sequence} – {contestant_name(job.model, job.variant)}{repeat}"
+    by = f" ({job.model})" if job.routed is not None else ""
+    return f"{job.sequence} – {job.contestant}{by}{repeat}"
 
 
 async def _writing(run: Run) -> Table | None:
@@ -129,7 +129,7 @@ def _when(text: str | None) -> str:
 def _models(detail: RunDetail) -> Table | None:
     rows = (
         (
-            model.name,
+            Cell(text=model.name, note=_answered(model)),
             whole_number(model.jobs["DONE"]),
             whole_number(model.jobs["PENDING"] + model.jobs["RUNNING"]),
             Cell(text=whole_number(model.jobs["DEAD"]), alert=model.jobs["DEAD"] > 0),
@@ -140,6 +140,13 @@ def _models(detail: RunDetail) -> Table | None:
         if model.jobs is not None
     )
     return made_table("by-model", ("model", "done>", "open>", "failed>", "turns>", "empty>"), rows)
+
+
+def _answered(model: RunModelView) -> str:
+    """Of a policy: its version, and how many conversations are each candidate's."""
+    if model.policy is None:
+        return ""
+    return ", ".join([model.policy, *(f"{name} {count}" for name, count in (model.answered or {}).items())])
 
 
 async def _grid_section(run: Run, visit: Visit) -> Section:

@@ -81,7 +81,13 @@ async def stored_jobs(run: Run, loads: Sequence[FidelityLoad], limit: int | None
             "asks for: there is nothing left to read. Name another run, or measure on a text: --text FILE."
         )
     model, load = whose_conversations(run, loads)
-    query = {"run": run.id, "kind": JobKind.REPLY.value, "model": model.name, "turns_committed": {"$gt": 0}}
+    query = {
+        "run": run.id,
+        "kind": JobKind.REPLY.value,
+        "model": model.name,
+        "routed": None,
+        "turns_committed": {"$gt": 0},
+    }
     jobs = sorted(await read_each(Job, query, database), key=lambda job: job.order)[:limit]
     if not jobs:
         raise UsageError(

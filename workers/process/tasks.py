@@ -39,6 +39,7 @@ from nightjar.jobs.transcript_size import TranscriptSize
 from nightjar.jobs.variants import varied
 from nightjar.workers.conversation.assist import assist
 from nightjar.workers.conversation.embedding import measure_similarities, read_replies
+from nightjar.workers.conversation.handed_over import taken_over
 from nightjar.workers.conversation.replier import (
     Dialogue,
     Embedder,
@@ -167,6 +168,7 @@ async def _converse(hold: Hold, context: JobContext) -> None:
     """A REPLY or JUDGE job."""
     job, model = hold.job, context.model
     sequence = varied(await context.run_cache.sequence(job.sequence_document), hold.run.variant(job.variant))
+    hold.job = taken_over(job)
     dialogue = await _opened(hold, sequence, model, partial(watched, hold, context.database))
     async with _slot(hold, context):
         last = await _turns(hold, context, sequence, dialogue)

@@ -14,7 +14,9 @@ ROLES: Mapping[JobKind, str] = {JobKind.REPLY: "replies", JobKind.JUDGE: "verdic
 
 @dataclass(frozen=True, kw_only=True)
 class ModelCost:
-    """One model in one role. `usd` is None where no price is known; neither is an estimate, or an unknown, ever 0."""
+    """One model, or one policy, in one role. `usd` is None where no price is known; neither is an estimate, or an
+    unknown, ever 0.
+    """
 
     model: str
     role: str
@@ -44,9 +46,9 @@ class ModelCost:
 
 
 def model_costs(
-    spent: Sequence[Spending], prices: Mapping[str, Price | None], done: Mapping[tuple[str, JobKind], int]
+    spent: Sequence[Spending], prices: Mapping[str, Sequence[Price | None]], done: Mapping[tuple[str, JobKind], int]
 ) -> tuple[ModelCost, ...]:
-    """`prices`: of the run's models; `done`: jobs by model and kind."""
+    """`prices`: of the run's models, of a policy those of its candidates; `done`: jobs by model and kind."""
     return tuple(
         ModelCost(
             model=each.model,
@@ -60,7 +62,7 @@ def model_costs(
             prompt_tokens=each.prompt_tokens,
             cached_tokens=each.cached_tokens,
             reply_tokens=each.reply_tokens,
-            price=_words(prices.get(each.model)),
+            price=_words(prices.get(each.model, ())),
         )
         for each in spent
     )
@@ -115,8 +117,11 @@ def _per(spent: Spending, jobs: int) -> float | None:
     return spent.usd / jobs if spent.usd is not None and jobs and not spent.unpriced else None
 
 
-def _words(price: Price | None) -> str | None:
-    if price is None:
-        return None
+def _words(prices: Sequence[Price | None]) -> str | None:
+    known = [_price_words(price) for price in prices if price is not None]
+    return "; or ".join(dict.fromkeys(known)) or None
+
+
+def _price_words(price: Price) -> str:
     cached = "" if price.cached_input is None else f", ${price.cached_input:g} cached"
     return f"${price.input:g} in{cached}, ${price.output:g} out per million tokens ({price.source})"

@@ -78,6 +78,7 @@ def models_of(
                 _worker(name, states[name]) for name in sorted(ids.get(contestant.name, ())) if name in states
             ),
             variant=run.variant(contestant.variant),
+            policy=models[contestant.model].policy,
             energy=_energy(contestant.name, ids.get(contestant.name, set()), energy),
         )
         for contestant in run.contestants

@@ -75,6 +75,8 @@ def _reasons(model: ModelInput, values: Mapping[str, float | None]) -> Mapping[s
 
 
 def _why(model: ModelInput, name: str) -> str:
+    if model.policy is not None:
+        return "a policy: its candidates were loaded"
     if not model.loads:
         return "no worker has loaded the model in this run"
     if name == "load_s":

@@ -21,6 +21,7 @@ from nightjar.pipeline.report.data.judges import JudgingReport
 from nightjar.pipeline.report.data.model import ModelReport
 from nightjar.pipeline.report.data.notice import Notice
 from nightjar.pipeline.report.data.ranking import Ranking
+from nightjar.pipeline.report.data.routes import CandidateShare
 from nightjar.pipeline.report.data.waves import WavesReport
 from nightjar.pipeline.scores import Scale
 from nightjar.pipeline.transcripts import JobRow
@@ -96,6 +97,8 @@ class RunReport:
     """The result of the run's gates at its end."""
     costs: tuple[ModelCost, ...] = ()
     """Of its models at endpoints; empty where it has none."""
+    routes: tuple[CandidateShare, ...] = ()
+    """Who answered for its policies; empty where it has none."""
     judging: JudgingReport | None = None
     """None if no judge was asked anything."""
     changes: Changes | None = None

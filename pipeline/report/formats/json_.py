@@ -21,7 +21,7 @@ from nightjar.pipeline.report.data.run_report import SCHEMA_VERSION, Provenance,
 from nightjar.pipeline.report.formats.judge_json import judging_json
 from nightjar.pipeline.report.formats.provenance import model_identity
 from nightjar.pipeline.scores import Score
-from nightjar.pipeline.transcripts import JobRow, TurnRow
+from nightjar.pipeline.transcripts import JobRow, RouteRow, TurnRow
 
 COUNTED = ("turns", "turns_expected", "turns_missing", "failed", "empty", "degenerate", "tokens")
 
@@ -75,6 +75,7 @@ def head_of(report: RunReport) -> dict[str, Any]:
         "models": [_model(model) for model in report.models],
         "fidelity": None if report.fidelity is None else _fidelity(report.fidelity),
         "depths": [asdict(step) for step in depth_steps(report)],
+        "routes": [_fields(share) for share in report.routes],
     }
 
 
@@ -92,6 +93,7 @@ def numbers_of(report: RunReport) -> dict[str, Any]:
         "models": models,
         "fidelity": whole["fidelity"],
         "depths": whole["depths"],
+        "routes": whole["routes"],
     }
 
 
@@ -113,7 +115,13 @@ def job_of(job: JobRow, sets: _ParameterSets) -> dict[str, Any]:
         "crashes": job.crashes,
         "attempts": job.attempts,
         "turns": [_turn(turn, sets) for turn in job.turns],
+        "route": None if job.route is None else _route(job.route),
     }
+
+
+def _route(route: RouteRow) -> dict[str, Any]:
+    steps = [{"model": model, "reason": reason, "turn": turn} for model, reason, turn in route.steps]
+    return {"policy": route.policy, "steps": steps}
 
 
 def to_json(value: Any) -> Any:

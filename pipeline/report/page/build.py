@@ -42,6 +42,7 @@ from nightjar.pipeline.report.page.page import (
     TranscriptsPage,
 )
 from nightjar.pipeline.report.page.reading import by_headline, by_length, side_by_side_view, with_code
+from nightjar.pipeline.report.page.routes_table import routes_table
 from nightjar.pipeline.report.page.tables import SERIES, Table
 from nightjar.pipeline.report.page.transcript_views import JobView, sort_keys
 
@@ -223,6 +224,7 @@ def _results(report: RunReport) -> ResultTables:
     return ResultTables(
         models=result_tables.models_table(report),
         variants=_filled(result_tables.variants_table(report)),
+        routes=_filled(routes_table(report)),
         criteria=result_tables.criteria_table(report) if report.quality_metrics() else None,
         tags=result_tables.tags_table(report, by_tag) if report.tags else None,
         depths=depths_table(report),

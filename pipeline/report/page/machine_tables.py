@@ -153,6 +153,8 @@ def _facts(model: ModelReport) -> dict[str, str]:
             "chat template": facts.template_digest or "none",
             "licence": file.licence or "not stated in the file",
         }
+    elif (policy := model.input.policy) is not None:
+        shown = {"policy": policy.id, "answered by": ", ".join(policy.candidates), "default": policy.default}
     elif model.input.digest is not None:
         shown = {"SHA-256": model.input.digest}
     for load in model.input.loads[-1:]:

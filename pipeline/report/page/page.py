@@ -138,6 +138,8 @@ class ResultTables:
 
     models: Table
     variants: Table | None
+    routes: Table | None
+    """Who answered for its policies."""
     criteria: Table | None
     tags: Table | None
     depths: Table | None

@@ -21,6 +21,9 @@ PAGES = (
     "/compare",
     "/trend",
     "/schedules",
+    "/costs",
+    "/costs?days=7",
+    "/policies/alias:fox",
     "/suites",
     "/suites/told",
     "/models",
@@ -48,6 +51,7 @@ def link(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         suite.write_text(SUITE, encoding="utf-8")
         home.ok("eval", "--suite", str(suite), "--model", "nightjar-demo", "--name", "told", "--set", "max_tokens=24")
         home.ok("suite", "list")
+        home.ok("router", "alias", "fox", "nightjar-demo")
         home.start("serve", "serve", "--port", "0", "--workers", "none")
         eventually(lambda: "token show local" in home.said("serve"), 120, lambda: home.said("serve"))
         printed = next(word for word in home.said("serve").split() if "#key=" in word and "127.0.0.1" in word)

@@ -45,6 +45,7 @@ PAGES = (
     "/search",
     "/duplicates",
     "/schedules",
+    "/costs",
     "/suites",
     "/models",
     "/models/get",
