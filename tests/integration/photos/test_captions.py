@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from nightjar.workers.engine.llama.vision import MARKER, VisionModel
 from nightjar.workers.library.digests import DigestCache
 from nightjar.workers.library.editing import add_entry
 from nightjar.workers.library.find import ModelEntry, find_model
-from nightjar.workers.photos import captions, store
+from nightjar.workers.photos import captions
 from nightjar.workers.photos.caption_child import rendered_prompt
 from nightjar.workers.photos.captions import AskedPicture, LocalCaptioner, caption_photos
 from nightjar.workers.photos.index import index_photos
@@ -124,7 +125,7 @@ async def test_folders_that_get_no_captions(album: Path, tmp_path: Path, monkeyp
     await index_photos(album, home, embedder, None)
     with pytest.raises(UsageError, match="Index it again"):
         await caption_photos(album, home, seer, WordEmbedder("b" * 64))
-    monkeypatch.setattr(store.socket, "gethostname", lambda: "cellar")
+    monkeypatch.setattr(socket, "gethostname", lambda: "cellar")
     with pytest.raises(UsageError, match="Caption them there"):
         await caption_photos(album, home, seer, embedder)
     assert seer.sizes == []
