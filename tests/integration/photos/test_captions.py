@@ -184,7 +184,7 @@ async def test_captions_by_the_real_path(album: Path, tmp_path: Path, projector:
     records = read_indexes(settings.home)[0].records
     assert (done.made, done.refused) == (3, {})
     assert {record.made_by for record in records} == {"eyes"}
-    assert {*records[0].made.values()} == {"Hello!"}, "all that it ever says to strangers"
+    assert all(caption and caption in record.text for record in records for caption in record.made.values())
     blind = ModelEntry(name="blind", path=DEMO, load=LoadSettings(), parameters={}, template=None, reasoning=None)
     with pytest.raises(ModelError, match=r"projector = FILE under \[blind\]"):
         LocalCaptioner(blind, digests)
