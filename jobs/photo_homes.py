@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import ClassVar
 
 from nightjar.jobs.mongo import Database
 from nightjar.jobs.stored import StoredDocument
@@ -21,7 +20,6 @@ class PhotoHome(StoredDocument):
 
     class Settings:
         name = "photo_homes"
-        indexes: ClassVar = []
 
 
 async def announce_photos(home: str, host: str, folders: int, photos: int, database: Database) -> None:

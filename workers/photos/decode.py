@@ -86,6 +86,7 @@ def prepared_pixels(image: ImageModule.Image, wanted: Mapping[str, int | None]) 
     width, height, shortest, how = (wanted[name] for name in ("width", "height", "shortest", "resample"))
     assert width is not None
     assert height is not None
+    assert how is not None
     size, resampling = (width, height), Image.Resampling(how)
     if shortest is None:
         return image.resize(size, resampling)

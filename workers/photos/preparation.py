@@ -125,10 +125,10 @@ def _sizes(given: dict[str, Any], kind: str) -> tuple[int, int, int | None]:
 
 def _pair(size: Any) -> tuple[int, int]:
     """(width, height)"""
-    width, height = (size.get("width"), size.get("height")) if isinstance(size, dict) else (size, size)
+    width, height = (size.get(side) if isinstance(size, dict) else size for side in ("width", "height"))
     if not _is_side(width) or not _is_side(height):
         raise _Unknown(f"it asks for pictures of {size!r} pixels.")
-    return width, height
+    return int(width), int(height)
 
 
 def _is_side(value: Any) -> bool:

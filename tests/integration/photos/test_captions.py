@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from nightjar.workers.engine.llama.vision import MARKER, VisionModel
 from nightjar.workers.library.digests import DigestCache
 from nightjar.workers.library.editing import add_entry
 from nightjar.workers.library.find import ModelEntry, find_model
-from nightjar.workers.photos import captions, store
+from nightjar.workers.photos import captions
 from nightjar.workers.photos.caption_child import rendered_prompt
 from nightjar.workers.photos.captions import AskedPicture, LocalCaptioner, caption_photos
 from nightjar.workers.photos.index import index_photos
@@ -124,7 +125,7 @@ async def test_folders_that_get_no_captions(album: Path, tmp_path: Path, monkeyp
     await index_photos(album, home, embedder, None)
     with pytest.raises(UsageError, match="Index it again"):
         await caption_photos(album, home, seer, WordEmbedder("b" * 64))
-    monkeypatch.setattr(store.socket, "gethostname", lambda: "cellar")
+    monkeypatch.setattr(socket, "gethostname", lambda: "cellar")
     with pytest.raises(UsageError, match="Caption them there"):
         await caption_photos(album, home, seer, embedder)
     assert seer.sizes == []
@@ -183,7 +184,7 @@ async def test_captions_by_the_real_path(album: Path, tmp_path: Path, projector:
     records = read_indexes(settings.home)[0].records
     assert (done.made, done.refused) == (3, {})
     assert {record.made_by for record in records} == {"eyes"}
-    assert {*records[0].made.values()} == {"Hello!"}, "all that it ever says to strangers"
+    assert all(caption and caption in record.text for record in records for caption in record.made.values())
     blind = ModelEntry(name="blind", path=DEMO, load=LoadSettings(), parameters={}, template=None, reasoning=None)
     with pytest.raises(ModelError, match=r"projector = FILE under \[blind\]"):
         LocalCaptioner(blind, digests)

@@ -6,6 +6,7 @@ import base64
 import io
 import json
 import os
+import socket
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from PIL import Image
 
 from nightjar.config.errors import ModelFileError, UnknownNameError, UsageError
 from nightjar.workers.library.digests import DigestCache
-from nightjar.workers.photos import decode, index, store
+from nightjar.workers.photos import decode, index
 from nightjar.workers.photos.index import index_photos
 from nightjar.workers.photos.picture_model import PictureModel
 from nightjar.workers.photos.search import photos_like, search_photos
@@ -197,9 +198,9 @@ async def test_a_model_that_takes_no_words(album: Path, tmp_path: Path) -> None:
 async def test_one_host_serves_a_folder(album: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """On another one that shares the home nothing is found, and it says where it is."""
     home, embedder = tmp_path / "home", WordEmbedder()
-    monkeypatch.setattr(store.socket, "gethostname", lambda: "attic")
+    monkeypatch.setattr(socket, "gethostname", lambda: "attic")
     await index_photos(album, home, embedder, None)
-    monkeypatch.setattr(store.socket, "gethostname", lambda: "cellar")
+    monkeypatch.setattr(socket, "gethostname", lambda: "cellar")
     photos, notices = await search_photos("lighthouse", 3, home, embedder)
     assert photos == []
     assert "served by the host attic" in notices[0]

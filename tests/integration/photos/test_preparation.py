@@ -106,9 +106,8 @@ def test_the_pixels_are_those_of_one_step_after_the_other(tmp_path: Path, size: 
     picture = Image.fromarray(colours)
     made = np.asarray(prepared_pixels(picture, prepared(tmp_path, CLIP).question), np.int32)
     scale = 20 / min(size)
-    whole = picture.resize(
-        tuple(20 if side == min(size) else int(side * scale) for side in size), Image.Resampling.BICUBIC
-    )  # type: ignore[arg-type]
+    width, height = (20 if side == min(size) else int(side * scale) for side in size)
+    whole = picture.resize((width, height), Image.Resampling.BICUBIC)
     left, top = (whole.width - 16) // 2, (whole.height - 16) // 2
     expected = np.asarray(whole.crop((left, top, left + 16, top + 16)), np.int32)
     assert made.shape == (16, 16, 3)
