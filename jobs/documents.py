@@ -15,6 +15,7 @@ from nightjar.jobs.closers import Closers
 from nightjar.jobs.ending import Ending
 from nightjar.jobs.judgings import RunJudging
 from nightjar.jobs.live_request import LiveRequest
+from nightjar.jobs.machine_documents import MachineReading
 from nightjar.jobs.memory import MemoryFact
 from nightjar.jobs.models import LoadFacts, ModelFacts, ModelSource
 from nightjar.jobs.nights import Aggregates, Baseline, Delivery, NightDocument, Schedule
@@ -378,6 +379,7 @@ ALL: tuple[type[StoredDocument], ...] = (
     Aggregates,
     NightDocument,
     ChoreFailure,
+    MachineReading,
     PutAside,
     User,
     OneTimeKey,

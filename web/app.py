@@ -14,6 +14,7 @@ from nightjar.jobs.mongo import Database
 from nightjar.jobs.reply_cache import ReplyCache
 from nightjar.web import metrics, open_routes
 from nightjar.web.api import acting, reading
+from nightjar.web.cleaning import Cleaning, CleanupCommand
 from nightjar.web.events.feed import EventFeed
 from nightjar.web.gate import GateMiddleware, GateRules
 from nightjar.web.heavy.pool import HeavyPool, nowhere
@@ -48,6 +49,7 @@ def create_app(
     rules: GateRules,
     mongo_url: SecretStr | None = None,
     checks: Checks | None = None,
+    cleanup: CleanupCommand | None = None,
     enforceable: Enforceable | None = None,
 ) -> FastAPI:
     """The application.
@@ -72,6 +74,7 @@ def create_app(
         replies=ReplyCache(live, settings.live),
         feed=feed,
         pulls=Pulls(settings=settings),
+        cleaning=None if cleanup is None else Cleaning(command=cleanup),
         closing=closing,
         checks=None if checks is None else Latest(make=checks, fresh_s=CHECKED_EVERY_S),
         enforceable=enforceable,

@@ -150,6 +150,24 @@ def _course(chart: Chart) -> Spec:
     return {**_frame(data, height=150, width=WIDE), "layer": layers}
 
 
+def _clock(chart: Chart) -> Spec:
+    data = [{"at": p.x, "model": p.series, "value": p.y} for p in chart.points]
+    ends: Spec = {"zero": chart.y.low == 0}
+    ends |= {"domainMin": chart.y.low} if chart.y.low is not None else {}
+    ends |= {"domainMax": chart.y.high} if chart.y.high is not None else {"nice": True}
+    axis = {"title": None, **_ticks(4), "grid": True, **_format(chart.y)}
+    hours = {"title": None, **_ticks(5), "labelOverlap": True, "grid": False, "format": chart.x.label or "%H:%M"}
+    place = {
+        "x": {"field": "at", "type": "temporal", "scale": {"type": "utc"}, "axis": hours},
+        "y": {"field": "value", "type": "quantitative", "scale": ends, "axis": axis},
+        "color": _colour(chart),
+    }
+    line = {"type": "line", "strokeWidth": 1.5, "invalid": "break-paths-show-path-domains"}
+    alone = {"type": "point", "filled": True, "size": 4, "opacity": 1, "invalid": "filter"}  # between two gaps
+    layers = [{"mark": line, "encoding": place}, {"mark": alone, "encoding": place}]
+    return {**_frame(data, height=130, width=WIDE), "layer": layers}
+
+
 _SPECS: Mapping[ChartKind, Callable[[Chart], Spec]] = {
     ChartKind.DOTS: _dots,
     ChartKind.BARS: _bars,
@@ -158,6 +176,7 @@ _SPECS: Mapping[ChartKind, Callable[[Chart], Spec]] = {
     ChartKind.HISTOGRAM: _histogram,
     ChartKind.LINES: _lines,
     ChartKind.COURSE: _course,
+    ChartKind.CLOCK: _clock,
 }
 
 
