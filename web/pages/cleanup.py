@@ -15,8 +15,8 @@ PATIENCE_S = 0.15
 LOOKING = "It is being looked at what would go; the page shows it as soon as that is known."
 CANNOT = "This server cannot clean up its machine; `nightjar cleanup` does."
 ABOUT = (
-    "Unfinished downloads, files that belong to no model, old logs, transcripts of nights beyond those that are kept, and "
-    "old records. Aggregates stay, and baselines are left alone."
+    "Unfinished downloads, files that belong to no model, old logs, transcripts of nights beyond those that are kept, "
+    "and old records. Aggregates stay, and baselines are left alone."
 )
 NUMBERS = {
     "unused": "Pulled models not used for so many days (empty: none)",

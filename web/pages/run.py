@@ -200,8 +200,8 @@ def _judge_section(run: Run, visit: Visit) -> tuple[Section, ...]:
     )
     form = Form(path=run_address(run.name, "judge"), submit="Judge again", fields=fields, posts=True)
     hint = (
-        "By the rubric of its last judging, else its suite's. What was judged before counts until this is complete, and "
-        "no reply is generated again."
+        "By the rubric of its last judging, else its suite's. What was judged before counts until this is complete, "
+        "and no reply is generated again."
     )
     nothing = "" if names else "No model is registered that could judge: `nightjar model pull` fetches one."
     heading = "Judge again" if last else "Judge"

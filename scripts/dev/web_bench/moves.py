@@ -83,7 +83,9 @@ async def _round(bench: ServedBench, number: int) -> tuple[dict[str, int], Heard
         await asyncio.sleep(1)
         heard, failed = await clients.end()
     assert not failed, failed
-    await control.cancel(run, bench.session.database)
+    begun = await Run.get(run.id)
+    assert begun is not None
+    await control.cancel(begun, bench.session.database)
     return said, heard
 
 

@@ -56,7 +56,7 @@ class ServedBench:
         return f"nightjar-{self.port}={secret}"
 
     async def worker(self, model: str, *options: str, noted: Path | None = None) -> Child:
-        """A worker process that is ready; with `noted` it writes there, at its end, what its engine handed over when."""
+        """A worker process that is ready; with `noted` it writes there, at its end, what was handed over when."""
         log = self.home / "logs/bench-worker.log"
         words = ["worker", "--model", model, "--gpu", "none", "--no-probe", "--single", *options]
         module = [WORKER, str(noted)] if noted is not None else ["nightjar"]
