@@ -22,6 +22,7 @@ from nightjar.jobs.nights import Aggregates, Baseline, Delivery, NightDocument, 
 from nightjar.jobs.policies import RoutingPolicy
 from nightjar.jobs.records import Attempt, TurnRecord
 from nightjar.jobs.run_outcome import RunOutcome
+from nightjar.jobs.run_summaries import RunSummary
 from nightjar.jobs.sequences import Mode, Sequence
 from nightjar.jobs.spending import EndpointPause, Expense
 from nightjar.jobs.states import JobKind, JobStatus, RunKind, RunStatus
@@ -393,4 +394,5 @@ ALL: tuple[type[StoredDocument], ...] = (
     EndpointPause,
     RoutingPolicy,
     CachedReply,
+    RunSummary,
 )

@@ -15,7 +15,7 @@ from nightjar.jobs.live_state import LiveEnd
 from nightjar.jobs.live_text import LivePiece
 from nightjar.jobs.reply_cache import FollowedReply
 from nightjar.web.site import Site
-from nightjar.web.streams.leaving import let_go
+from nightjar.web.streams.leaving import leave_replies
 
 WAITING_S = 3.0
 """After so long without text a stream has a comment, so that nobody on the way takes it for dead."""
@@ -65,7 +65,7 @@ async def follow_replies(replies: Sequence[FollowedReply], request: Request, sit
             yield item
     finally:
         running.dec(len(replies))
-        site.keep(asyncio.create_task(let_go(replies, tasks)))  # this task may be cancelled by now
+        site.keep(asyncio.create_task(leave_replies(replies, tasks)))  # this task may be cancelled by now
 
 
 async def _pump(index: int, reply: FollowedReply, heard: asyncio.Queue[Heard | Exception]) -> None:

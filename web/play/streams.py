@@ -18,7 +18,7 @@ from nightjar.jobs.live_state import LiveEnd
 from nightjar.jobs.mongo import DatabaseError
 from nightjar.web.openai.streams import WAITING, WAITING_S, sse
 from nightjar.web.site import Site
-from nightjar.web.streams.leaving import let_go
+from nightjar.web.streams.leaving import leave_replies
 from nightjar.web.streams.texts import next_of
 
 DEFECT = "This should not have happened; the server's log has it."
@@ -75,7 +75,7 @@ async def play_all(asks: list[LiveAsk], request: Request, site: Site) -> AsyncIt
             yield sse({"closing": True})
     finally:
         replies = (each.reply for each in played if each.reply is not None)  # read when the tasks have ended
-        site.keep(asyncio.create_task(let_go(replies, [*tasks, gone])))
+        site.keep(asyncio.create_task(leave_replies(replies, [*tasks, gone])))
 
 
 async def _until_gone(request: Request, told: Told) -> None:

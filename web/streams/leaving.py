@@ -14,7 +14,7 @@ from nightjar.jobs.reply_cache import FollowedReply
 _log = structlog.get_logger()
 
 
-async def let_go(replies: Iterable[FollowedReply], tasks: Iterable[asyncio.Task[Any]]) -> None:
+async def leave_replies(replies: Iterable[FollowedReply], tasks: Iterable[asyncio.Task[Any]]) -> None:
     """Ends the tasks that followed the replies, though a driver may swallow a cancellation; then cancels what has not
     ended. A reply that cannot be cancelled is logged, and keeps no other from being cancelled.
     """

@@ -52,7 +52,7 @@ class LocalReplier(LocalModel):
         self.embedder = embedder
         self.memories: Memories | None = None
         """What is stored of memories; None refuses them."""
-        self.summaries = SharedGenerations()
+        self.summaries = SharedGenerations(engine.facts.digest)
         self._templates: dict[str, ChatTemplate | None] = {}
         self._unread: set[str] = set()
         self._planner = ThreadPoolExecutor(1, thread_name_prefix="planner")

@@ -5,11 +5,20 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from typing import Protocol
 
+from nightjar.jobs.identity import digest
 from nightjar.workers.engine.request import Generation, Request
 
 MOST = 256
 """Kept at most; the oldest go first."""
+
+
+class SummaryStore(Protocol):
+    """What all workers of a run share. The real one is `workers.process.stored_summaries.StoredSummaries`."""
+
+    async def once(self, key: str, run: str, make: Callable[[], Awaitable[Generation]]) -> Generation:
+        """What a worker has made under the key; else what `make` makes, which no other worker does meanwhile."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,23 +34,32 @@ class Shared:
 class SharedGenerations:
     """One for each different prompt of a run. Only for requests whose result depends on nothing else."""
 
-    _made: dict[tuple[object, ...], Shared] = field(default_factory=dict)
+    model: str = ""
+    """Digest of the model's file."""
+    store: SummaryStore | None = None
+    """None: this worker's conversations alone share."""
+    _made: dict[str, Shared] = field(default_factory=dict)
 
     def take(self, run: str, request: Request, generate: Callable[[Request], Awaitable[Generation]]) -> Shared:
         """What an equal request of the run makes or has made; else begins it. One that failed is begun again.
 
         Who waits for the task must shield it: it is others' too.
         """
-        key = (run, request.prompt, request.max_tokens, request.parameters.model_dump_json())
+        wanted = request.parameters.model_dump_json()
+        key = digest("summary", run, self.model, list(request.prompt), request.max_tokens, wanted)
         known = self._made.get(key)
         if known is None:
-            known = self._made[key] = Shared(request=request.id, task=asyncio.ensure_future(generate(request)))
+            task = asyncio.ensure_future(self._once(key, run, lambda: generate(request)))
+            known = self._made[key] = Shared(request=request.id, task=task)
             known.task.add_done_callback(lambda task: self._forget(key) if _failed(task) else None)
             if len(self._made) > MOST:
                 self._forget(next(iter(self._made)))
         return known
 
-    def _forget(self, key: tuple[object, ...]) -> None:
+    async def _once(self, key: str, run: str, make: Callable[[], Awaitable[Generation]]) -> Generation:
+        return await (make() if self.store is None else self.store.once(key, run, make))
+
+    def _forget(self, key: str) -> None:
         self._made.pop(key, None)
 
 

@@ -48,6 +48,7 @@ from nightjar.workers.process.run_cache import RunCache
 from nightjar.workers.process.said_lines import SaidLines, lines_sent
 from nightjar.workers.process.stopping import StopRequest, unless
 from nightjar.workers.process.stored_memories import StoredMemories
+from nightjar.workers.process.stored_summaries import StoredSummaries
 from nightjar.workers.process.suspects import Suspects
 from nightjar.workers.process.tasks import JobContext, run_job
 
@@ -165,6 +166,7 @@ class WorkerProcess:
         self._key = key
         if isinstance(model, LocalReplier):
             model.memories = StoredMemories(database)
+            model.summaries.store = StoredSummaries(database=database)
         self._options = options
         self._settings = settings
         self._entry = entry

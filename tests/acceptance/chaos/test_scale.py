@@ -1,4 +1,4 @@
-"""A million jobs, a worker that has nothing to generate, twelve workers of one model. Issue 4, check 9.
+"""A million jobs, a worker that has nothing to generate, twelve workers of one model, two hundred small runs.
 
 What must hold is asserted; speeds are printed, since they are the machine's as much as Nightjar's.
 """
@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from statistics import mean
+from statistics import mean, median
 
 import psutil
 import pytest
@@ -42,6 +42,8 @@ KILLS = 5
 REDIS_BYTES = 100_000_000
 NOTHING_TO_DO = 20_000
 WORKERS, SLOTS = 12, 32
+SMALL_RUNS = 200
+CLOSED_WITHIN_S = 30.0
 TOKEN_S = 0.006
 """Of a whole batch's time: 32 slots make a step of a fifth of a second."""
 
@@ -165,3 +167,34 @@ async def test_twelve_workers_of_one_model_are_kept_busy(tmp_path: Path) -> None
     print(f"{slots} slots, {len(used)} looks: {mean(used) / slots:.1%} busy, {min(used) / slots:.1%} at the least")
     assert len(used) > 20
     assert mean(used) >= 0.93 * slots
+
+
+async def test_two_hundred_small_runs_that_end_together(tmp_path: Path) -> None:
+    """They are closed side by side: none waits for the reports of all the others, and `status` answers meanwhile."""
+    house = House(folder=tmp_path, workers=1, knobs={"slots": SLOTS, "noop": True})
+    async with inhabited(house) as database:
+        await suite(database, sequences=5)
+        runs = [
+            (await enqueue(make_request(suite="many", models=(MODEL,), name=f"small-{n}"), database)).run
+            for n in range(SMALL_RUNS)
+        ]
+
+        async def closed(share: float) -> bool:
+            return await database.runs.count_documents({"status": RunStatus.DONE}) >= share * SMALL_RUNS
+
+        await until(partial(closed, 0.2), within_s=600)
+        _, _, status_s = await status(house)
+        await until(partial(closed, 1), within_s=900)
+        took_s: list[float] = []
+        for run in runs:
+            ended = await Run.get(run.id)
+            jobs = await Job.find({"run": run.id}).to_list()
+            assert ended is not None
+            assert ended.finished_at is not None
+            last = max(turn.committed_at for job in jobs for turn in job.turns)
+            took_s.append((ended.finished_at - last).total_seconds())
+    print(
+        f"{SMALL_RUNS} runs: from the last turn to DONE {median(took_s):.1f} s at the median, {max(took_s):.1f} s at "
+        f"most; status meanwhile {status_s:.1f} s"
+    )
+    assert median(took_s) < CLOSED_WITHIN_S

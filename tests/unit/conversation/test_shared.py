@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 
 import pytest
 
@@ -78,6 +79,23 @@ async def test_one_that_failed_is_begun_again() -> None:
     maker.error = None
     assert (await shared.take("run", request("b"), maker.generate).task).text == "They met."
     assert maker.asked == ["a", "b"]
+
+
+async def test_with_a_store_it_is_made_there() -> None:
+    """Under a key of run, model and request."""
+    keys = []
+
+    class Store:
+        async def once(self, key: str, run: str, make: Callable[[], Awaitable[Generation]]) -> Generation:
+            keys.append((key, run))
+            return await make()
+
+    maker = Maker()
+    maker.ready.set()
+    for model, prompt in (("m", 7), ("m", 8), ("n", 7)):
+        shared = SharedGenerations(model, Store())
+        assert (await shared.take("run", request("a", prompt), maker.generate).task).text == "They met."
+    assert len(set(keys)) == 3
 
 
 async def test_old_ones_are_forgotten() -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from nightjar.config.errors import ServiceError
-from nightjar.web.streams.leaving import let_go
+from nightjar.web.streams.leaving import leave_replies
 
 
 @dataclass
@@ -40,7 +40,7 @@ async def test_replies_are_cancelled_though_a_driver_swallowed_the_first_cancell
     task = asyncio.create_task(follow())
     await asyncio.sleep(0)
     reply = Reply()
-    await asyncio.wait_for(let_go([reply], [task]), 10)  # type: ignore[list-item]
+    await asyncio.wait_for(leave_replies([reply], [task]), 10)  # type: ignore[list-item]
     assert swallowed.is_set()
     assert task.cancelled()
     assert reply.cancelled
@@ -48,5 +48,5 @@ async def test_replies_are_cancelled_though_a_driver_swallowed_the_first_cancell
 
 async def test_a_reply_that_cannot_be_cancelled_keeps_no_other_from_it() -> None:
     replies = [Reply(away=True), Reply()]
-    await let_go(replies, ())  # type: ignore[arg-type]
+    await leave_replies(replies, ())  # type: ignore[arg-type]
     assert [reply.cancelled for reply in replies] == [True, True]
