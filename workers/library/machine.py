@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import shutil
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from statistics import fmean
 from typing import Any, TypeVar
@@ -35,7 +36,8 @@ def _read_gpus() -> list[GpuReading]:
         count = pynvml.nvmlDeviceGetCount()
     except pynvml.NVMLError:
         return []
-    return [card for number in range(count) if (card := _maybe(lambda number=number: _read_gpu(number))) is not None]  # type: ignore[misc]
+    found = [_maybe(partial(_read_gpu, number)) for number in range(count)]
+    return [card for card in found if card is not None]
 
 
 def _read_gpu(number: int) -> GpuReading:

@@ -59,7 +59,11 @@ def _run(arguments: argparse.Namespace) -> None:
     folder: Path = arguments.folder
     folder.mkdir(parents=True, exist_ok=True)
     out = folder / f"bench-web-{datetime.now(UTC):%Y%m%d-%H%M%S}.json"
-    known = {"date": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}", "rounds": setup.rounds, "machine": _machine()}
+    known: dict[str, Any] = {
+        "date": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
+        "rounds": setup.rounds,
+        "machine": _machine(),
+    }
     rows: list[Row] = []
     for name in arguments.only or PARTS:
         say(f"measuring: {name}")

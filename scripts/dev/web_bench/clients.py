@@ -131,7 +131,9 @@ async def ask_streamed(wanted: Wanted, prompt: str) -> list[int | None]:
         f"POST /v1/chat/completions HTTP/1.1\r\nauthorization: Bearer {wanted['token']}\r\n"
         "content-type: application/json\r\nnightjar-cache: off"
     )
-    began, first, tokens = time.monotonic_ns(), None, None
+    first: int | None = None
+    tokens: int | None = None
+    began = time.monotonic_ns()
     async with opened_stream(wanted["host"], head, body) as (reader, _):
         while line := await reader.readline():
             if not line.startswith(b"data: {"):

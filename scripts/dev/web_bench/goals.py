@@ -59,9 +59,9 @@ def text_delays_ms(
     has heard when the clients end is not, either.
     """
     delays = []
-    for (_, *turn), arrivals in heard.items():
+    for (_, job, fence, turn), arrivals in heard.items():
         at = 0
-        for characters, moment in handed.get(tuple(turn), ()):  # type: ignore[arg-type]
+        for characters, moment in handed.get((job, fence, turn), ()):
             while at < len(arrivals) and arrivals[at][0] < characters:
                 at += 1
             if at == len(arrivals):

@@ -66,7 +66,7 @@ def _row(measure: str, delays: list[list[float]]) -> Row:
 async def _round(bench: ServedBench, number: int) -> tuple[dict[str, int], Heard]:
     run = await _begun(bench, number)
     jobs = await _running(run)
-    streams = []
+    streams: list[dict[str, str]] = []
     for session in range(SESSIONS):
         cookie = await bench.cookie()
         streams += [{"cookie": cookie, "path": "/events"}] * OF_EVENTS

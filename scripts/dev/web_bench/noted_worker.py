@@ -26,7 +26,7 @@ def main() -> None:
     file = Path(sys.argv.pop(1))
     noted: list[Handover] = []
     atexit.register(lambda: file.write_text(json.dumps(noted), encoding="utf-8"))
-    watched_texts.GrowingText = noting(noted)  # type: ignore[misc]
+    vars(watched_texts)["GrowingText"] = noting(noted)
     cli.main()
 
 

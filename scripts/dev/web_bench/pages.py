@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from statistics import median
+from typing import Any
 
 import psutil
 
@@ -108,7 +109,7 @@ async def _write_much(bench: ServedBench) -> None:
     for number in range(RUNS):
         moment = START + timedelta(hours=number)
         outcome = RunOutcome(answer="No difference can be told.", finished_at=moment + timedelta(minutes=50))
-        changes = {"status": RunStatus.DONE, "created_at": moment, "outcome": outcome}
+        changes: dict[str, Any] = {"status": RunStatus.DONE, "created_at": moment, "outcome": outcome}
         name, few = (BIG, about) if number == 0 else (f"run-{number}", about[:SMALL_SEQUENCES])
         repeats = BIG_REPEATS if number == 0 else 1
         await insert_made_up_run(few, database, name=name, repeats=repeats, **changes)

