@@ -14,7 +14,7 @@ KEPT_DAYS = 8
 """A day more than is shown, so that the oldest minute shown is whole."""
 
 
-class GpuReading(BaseModel):
+class CardReading(BaseModel):
     """One card in one minute. None: the card or its driver does not say."""
 
     model_config = ConfigDict(frozen=True)
@@ -42,7 +42,7 @@ class MachineReading(StoredDocument):
     disk_bytes: int | None = None
     """Where Nightjar's home is."""
     disk_used_bytes: int | None = None
-    gpus: list[GpuReading] = Field(default_factory=list)
+    gpus: list[CardReading] = Field(default_factory=list)
 
     class Settings:
         name = "machine_readings"

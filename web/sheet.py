@@ -84,14 +84,21 @@ class Picture:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ChartLine:
+    """A line of a chart. `colour`: its number, from 1."""
+
+    name: str
+    colour: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class ChartShown:
     """A chart that was drawn elsewhere; `svg` None: it could not be, and the table says the same."""
 
     title: str
     note: str
     alternative: str
-    series: tuple[str, ...]
-    """Names in the order of their colours."""
+    lines: tuple[ChartLine, ...]
     svg: Markup | None
     table: Table
 

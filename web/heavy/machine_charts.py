@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from statistics import fmean
 
-from nightjar.jobs.machine_documents import GpuReading, MachineReading
+from nightjar.jobs.machine_documents import CardReading, MachineReading
 from nightjar.pipeline.report.page.chart import Axis, Chart, ChartKind, Point
 
 BUCKETS = 144
@@ -28,7 +28,7 @@ class Quantity:
     title: str
     note: str
     show: Callable[[float], str]
-    of_card: Callable[[GpuReading], float | None] | None = None
+    of_card: Callable[[CardReading], float | None] | None = None
     of_machine: Callable[[MachineReading], float | None] | None = None
     axis: Axis = field(default_factory=Axis)
 

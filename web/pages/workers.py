@@ -18,7 +18,7 @@ from nightjar.web.heavy.pool import PATIENCE_S, HeavyTask
 from nightjar.web.pages.declare import Visit, page
 from nightjar.web.pages.rows import worker_rows
 from nightjar.web.pages.words import made_table, moment, path_to, whole_number
-from nightjar.web.sheet import ChartShown, Link, Said, Section, Sheet
+from nightjar.web.sheet import ChartLine, ChartShown, Link, Said, Section, Sheet
 
 CRASHES_OF_S = 7 * 86_400
 SPANS = {"1": "The last hour", "24": "A day", "168": "A week"}
@@ -92,7 +92,7 @@ async def _charts(drawn: Path | None) -> tuple[ChartShown, ...]:
             title=each["title"],
             note=each["note"],
             alternative=each["alternative"],
-            series=tuple(each["series"]),
+            lines=tuple(ChartLine(name=name, colour=at) for at, name in enumerate(each["series"], start=1)),
             svg=None if each["svg"] is None else Markup(each["svg"]),  # noqa: S704  # drawn by a child of ours
             table=text_table(f"{each['id']}-data", each["columns"], each["rows"]),
         )

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import psutil
 
-from nightjar.jobs.machine_documents import GpuReading
+from nightjar.jobs.machine_documents import CardReading
 
 T = TypeVar("T")
 
@@ -27,7 +27,7 @@ def read_machine(folder: Path) -> dict[str, Any]:
     return fields | {"gpus": [card.model_dump() for card in _read_gpus()]}
 
 
-def _read_gpus() -> list[GpuReading]:
+def _read_gpus() -> list[CardReading]:
     """None where there is no card, or no driver that says anything."""
     import pynvml
 
@@ -40,13 +40,13 @@ def _read_gpus() -> list[GpuReading]:
     return [card for card in found if card is not None]
 
 
-def _read_gpu(number: int) -> GpuReading:
+def _read_gpu(number: int) -> CardReading:
     import pynvml
 
     handle = pynvml.nvmlDeviceGetHandleByIndex(number)
     name = pynvml.nvmlDeviceGetName(handle)
     memory = _maybe(lambda: pynvml.nvmlDeviceGetMemoryInfo(handle))
-    return GpuReading(
+    return CardReading(
         index=str(number),
         name=name if isinstance(name, str) else name.decode("utf-8", "replace"),
         use=_maybe(lambda: float(pynvml.nvmlDeviceGetUtilizationRates(handle).gpu) / 100),

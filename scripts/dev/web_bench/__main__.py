@@ -26,7 +26,7 @@ from nightjar.scripts.dev.bench.rows import LEAST_ROUNDS, Row, as_json, rows_tab
 from nightjar.scripts.dev.web_bench.moves import event_times
 from nightjar.scripts.dev.web_bench.pages import page_times
 from nightjar.scripts.dev.web_bench.replies import first_token, throughput
-from nightjar.scripts.dev.web_bench.served import say
+from nightjar.scripts.dev.web_bench.served import report_progress
 from nightjar.scripts.dev.web_bench.setup import WebSetup
 from nightjar.scripts.dev.web_bench.sizes import memory_of_requests, memory_of_streams
 from nightjar.workers.engine.device import this_device
@@ -66,10 +66,10 @@ def _run(arguments: argparse.Namespace) -> None:
     }
     rows: list[Row] = []
     for name in arguments.only or PARTS:
-        say(f"measuring: {name}")
+        report_progress(f"measuring: {name}")
         for row in asyncio.run(PARTS[name](setup)):
             rows.append(row)
-            say(row.sentence())
+            report_progress(row.sentence())
         result = {**known, "rows": [as_json(row) for row in rows]}
         out.write_text(json.dumps(result, indent=1), encoding="utf-8")  # a later part may fail
     print(", ".join(f"{key} {value}" for key, value in known["machine"].items()))

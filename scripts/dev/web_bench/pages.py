@@ -28,7 +28,7 @@ from nightjar.scripts.dev.collecting_bench import (
 )
 from nightjar.scripts.dev.web_bench.clients import opened_stream
 from nightjar.scripts.dev.web_bench.goals import FIRST_LOAD_KB, PAGE_MS, POOL_MIB, median_row
-from nightjar.scripts.dev.web_bench.served import ServedBench, say, served_bench
+from nightjar.scripts.dev.web_bench.served import ServedBench, report_progress, served_bench
 from nightjar.scripts.dev.web_bench.setup import WebSetup, resident_mib
 
 RUNS = 100
@@ -78,7 +78,7 @@ async def page_times(setup: WebSetup) -> list[Row]:
     computed: dict[str, float] = {}
     waits: list[float] = []
     async with served_bench() as bench:
-        say("writing 100 runs with 10,000 jobs")
+        report_progress("writing 100 runs with 10,000 jobs")
         await _write_much(bench)
         cookie = await bench.cookie()
         async with _highest_of_pool(bench) as pool:

@@ -114,6 +114,6 @@ async def _port_of(server: Child) -> int:
     return int(found[1])
 
 
-def say(text: str) -> None:
+def report_progress(text: str) -> None:
     """What whoever waits is told meanwhile."""
     print(text, file=sys.stderr, flush=True)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from nightjar.jobs.machine_documents import GpuReading, MachineReading
+from nightjar.jobs.machine_documents import CardReading, MachineReading
 from nightjar.pipeline.report.page.chart import Chart
 from nightjar.pipeline.report.page.html import drawing
 from nightjar.web.heavy.machine_charts import machine_charts
@@ -23,8 +23,8 @@ def a_reading(minutes_ago: int, host: str = "h", **fields: Any) -> MachineReadin
     return MachineReading.model_construct(id=f"{host} {at}", host=host, at=at, **{"gpus": [], **fields})
 
 
-def card(**fields: Any) -> GpuReading:
-    return GpuReading(index="0", name="A card", **fields)
+def card(**fields: Any) -> CardReading:
+    return CardReading(index="0", name="A card", **fields)
 
 
 def charted(*readings: MachineReading, span: timedelta = HOUR) -> dict[str, Chart]:
