@@ -92,7 +92,8 @@ async def test_a_run_is_judged_again(visits: Visits, run: Run, database: Databas
     judged = await Run.find_one({"name": "nightly"})
     assert judged is not None
     assert judged.status is RunStatus.JUDGING
-    assert judged.judging.judges == ["judge"]
+    assert judged.judging.under_way is not None
+    assert judged.judging.under_way.judges == ["judge"]
     outcomes = [(each.action, each.outcome == "done") for each in await AuditEntry.find_all().sort("+_id").to_list()]
     assert outcomes == [("judge", False), ("judge", False), ("judge", True)]
     async with await visits.somebody(Role.VIEWER) as client:
