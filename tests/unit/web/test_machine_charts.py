@@ -20,7 +20,8 @@ GIB = 2**30
 
 def a_reading(minutes_ago: int, host: str = "h", **fields: Any) -> MachineReading:
     at = NOW - timedelta(minutes=minutes_ago)
-    return MachineReading.model_construct(id=f"{host} {at}", host=host, at=at, **{"gpus": [], **fields})
+    made: MachineReading = MachineReading.model_construct(id=f"{host} {at}", host=host, at=at, **{"gpus": [], **fields})
+    return made
 
 
 def card(**fields: Any) -> CardReading:
