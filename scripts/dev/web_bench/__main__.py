@@ -10,6 +10,7 @@ import asyncio
 import json
 import os
 import platform
+import signal
 import sys
 from collections.abc import Callable, Coroutine, Sequence
 from datetime import UTC, datetime
@@ -44,6 +45,7 @@ PARTS: dict[str, Callable[[WebSetup], Coroutine[Any, Any, list[Row]]]] = {
 
 def main(argv: Sequence[str] | None = None) -> None:
     arguments = _arguments(argv)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # servers that were started end, too
     try:
         _run(arguments)
     except NightjarError as error:

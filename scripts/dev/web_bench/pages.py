@@ -130,6 +130,7 @@ async def _page_ms(bench: ServedBench, cookie: str, path: str, computed: dict[st
             raise ServiceError(f"{path} was not ready after {READY_S:.0f} s. Log: {bench.server.log}.")
         await asyncio.sleep(AGAIN_S)
     if asked > began + AGAIN_S:
+        report_progress(f"{path}: there after {asked - began:.1f} s")
         computed.setdefault(path, asked - began)
     return spent_ms
 
