@@ -17,6 +17,7 @@ from nightjar.jobs.energy import RunEnergy
 from nightjar.jobs.fidelity import RunFidelity
 from nightjar.jobs.judgings import RunJudging
 from nightjar.jobs.live_request import LiveRequest
+from nightjar.jobs.machine_documents import MachineReading
 from nightjar.jobs.memory import MemoryFact
 from nightjar.jobs.models import LoadFacts, ModelFacts, ModelSource
 from nightjar.jobs.nights import Aggregates, Baseline, Delivery, NightDocument, Schedule
@@ -379,6 +380,7 @@ ALL: tuple[type[StoredDocument], ...] = (
     Aggregates,
     NightDocument,
     ChoreFailure,
+    MachineReading,
     PutAside,
     User,
     OneTimeKey,

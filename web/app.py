@@ -14,6 +14,7 @@ from nightjar.jobs.mongo import Database
 from nightjar.jobs.reply_cache import ReplyCache
 from nightjar.web import metrics, open_routes
 from nightjar.web.api import acting, reading
+from nightjar.web.cleaning import Cleaning, CleanupCommand
 from nightjar.web.events.feed import EventFeed
 from nightjar.web.gate import GateMiddleware, GateRules
 from nightjar.web.heavy.pool import HeavyPool, nowhere
@@ -51,6 +52,7 @@ def create_app(
     rules: GateRules,
     mongo_url: SecretStr | None = None,
     checks: Checks | None = None,
+    cleanup: CleanupCommand | None = None,
     enforceable: Enforceable | None = None,
 ) -> FastAPI:
     """The application.
@@ -76,6 +78,7 @@ def create_app(
         feed=feed,
         ratio=Latest(make=lambda: stats.read_ratio(settings.money.reference_model, database), fresh_s=RATIO_EVERY_S),
         pulls=Pulls(settings=settings),
+        cleaning=None if cleanup is None else Cleaning(command=cleanup),
         closing=closing,
         checks=None if checks is None else Latest(make=checks, fresh_s=CHECKED_EVERY_S),
         enforceable=enforceable,

@@ -15,6 +15,7 @@ from nightjar.jobs.mongo import Database
 from nightjar.jobs.reply_cache import ReplyCache
 from nightjar.web.auth.passwords import Passwords
 from nightjar.web.auth.throttle import Throttle, TokenRates
+from nightjar.web.cleaning import Cleaning
 from nightjar.web.events.feed import EventFeed
 from nightjar.web.gate import GateRules
 from nightjar.web.heavy.pool import HeavyPool
@@ -67,6 +68,8 @@ class Site:
     """Set when the server is about to end: every stream ends, too."""
     checks: Latest[Sequence[MachineCheck]] | None = None
     """What `nightjar doctor` says; None where whoever runs the application cannot say it."""
+    cleaning: Cleaning | None = None
+    """What `nightjar cleanup` clears; None likewise."""
     enforceable: Enforceable | None = None
     """Whether replies can be held to a schema or a grammar, which the engine knows; None: the worker finds out."""
     passwords: Passwords = field(default_factory=Passwords)

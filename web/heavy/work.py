@@ -27,6 +27,7 @@ from nightjar.pipeline.report.page.trend_page import render_trend
 from nightjar.pipeline.search.duplicates import find_equal_replies
 from nightjar.pipeline.search.question import SearchQuestion
 from nightjar.pipeline.search.start import search
+from nightjar.web.heavy.machine_work import write_machine_charts
 from nightjar.web.heavy.model_work import write_hub_search, write_model, write_recommendations, write_verified
 from nightjar.web.heavy.suite_work import write_suite
 from nightjar.workers.embedder.client import SmallEmbedder
@@ -146,5 +147,6 @@ WORK: Mapping[str, Callable[..., Awaitable[str]]] = {
     "recommended": write_recommendations,
     "hub": write_hub_search,
     "suite": write_suite,
+    "machines": write_machine_charts,
 }
 """By the name of a task."""

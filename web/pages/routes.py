@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from nightjar.web.pages import (
+    cleanup,
     computed,
     costs,
     doctor,
@@ -52,5 +53,6 @@ ROUTES: tuple[Route, ...] = (
     *model.ROUTES,
     *workers.ROUTES,
     *doctor.ROUTES,
+    *cleanup.ROUTES,
     *login.ROUTES,
 )
