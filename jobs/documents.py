@@ -239,9 +239,7 @@ class Run(StoredDocument):
             IndexModel([("name", ASCENDING)], unique=True),
             IndexModel([("status", ASCENDING), ("priority", ASCENDING)]),
             IndexModel(
-                [("outcome.untold", ASCENDING)],
-                name="outcome_untold",
-                partialFilterExpression={"outcome.untold": True},
+                [("outcome.untold", ASCENDING)], name="outcome_untold", partialFilterExpression={"outcome.untold": True}
             ),
         ]
 
@@ -308,9 +306,7 @@ class Job(StoredDocument):
             IndexModel([(key, ASCENDING) for key in ("model", "status", "run", "due_at", "order")], name="due"),
             IndexModel([("lease_until", ASCENDING)], name="leases", partialFilterExpression={"status": "RUNNING"}),
             IndexModel(
-                [("model", ASCENDING), ("run", ASCENDING)],
-                name="suspects",
-                partialFilterExpression={"suspect": True},
+                [("model", ASCENDING), ("run", ASCENDING)], name="suspects", partialFilterExpression={"suspect": True}
             ),
             IndexModel(
                 [(key, ASCENDING) for key in ("run", "tries", "lapses", "crashes", "fence")],

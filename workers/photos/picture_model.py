@@ -53,8 +53,8 @@ class PictureModel:
     def embed(self, pixels: bytes) -> Vector:
         """The unit vector of RGB pixels as the preparation asks for them. Raises ModelError, ModelFileError."""
         wanted = self.preparation
-        picture: Vector = np.frombuffer(pixels, np.uint8).reshape(wanted.height, wanted.width, 3).astype(np.float32)
-        picture = picture * np.float32(wanted.scale)
+        read = np.frombuffer(pixels, np.uint8).reshape(wanted.height, wanted.width, 3)
+        picture: Vector = np.multiply(read, wanted.scale, dtype=np.float32)
         if wanted.mean is not None and wanted.std is not None:
             picture = (picture - np.array(wanted.mean, np.float32)) / np.array(wanted.std, np.float32)
         session = self._pictures

@@ -126,7 +126,7 @@ def _sizes(given: dict[str, Any], kind: str) -> tuple[int, int, int | None]:
 def _pair(size: Any) -> tuple[int, int]:
     """(width, height)"""
     width, height = (size.get(side) if isinstance(size, dict) else size for side in ("width", "height"))
-    if not _is_side(width) or not _is_side(height):
+    if width is None or height is None or not _is_side(width) or not _is_side(height):
         raise _Unknown(f"it asks for pictures of {size!r} pixels.")
     return int(width), int(height)
 
