@@ -54,9 +54,11 @@ class PictureModel:
         """The unit vector of RGB pixels as the preparation asks for them. Raises ModelError, ModelFileError."""
         wanted = self.preparation
         read = np.frombuffer(pixels, np.uint8).reshape(wanted.height, wanted.width, 3)
-        picture: Vector = np.multiply(read, wanted.scale, dtype=np.float32)
+        picture: Vector = read.astype(np.float32)
+        picture *= np.float32(wanted.scale)
         if wanted.mean is not None and wanted.std is not None:
-            picture = (picture - np.array(wanted.mean, np.float32)) / np.array(wanted.std, np.float32)
+            picture -= np.array(wanted.mean, np.float32)
+            picture /= np.array(wanted.std, np.float32)
         session = self._pictures
         name = session.get_inputs()[0].name
         made = _run(session, self._picture_output, {name: np.ascontiguousarray(picture.transpose(2, 0, 1)[None])})
