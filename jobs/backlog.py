@@ -33,7 +33,7 @@ class RunInWork:
     status: RunStatus
     priority: int
     models: tuple[str, ...]
-    """Those that reply, those that judge, and the one that embeds."""
+    """Those that reply, for themselves or a policy, those that judge, and the one that embeds."""
     jobs_total: int
     planned: bool
     cancelling: bool = False
@@ -64,7 +64,8 @@ class Waiting:
 async def runs_in_work(database: Database) -> list[RunInWork]:
     """ACTIVE and JUDGING runs, highest priority first, then oldest; no live ones, whose jobs are pushed to workers."""
     judging = [f"judging.{field}" for field in OUTLINE]
-    fields = [*"name status priority models.name embed_model jobs_total fail_on_error closers".split(), *judging]
+    fields = [*"name status priority models.name models.policy.candidates embed_model".split(), *judging]
+    fields += "jobs_total fail_on_error closers".split()
     cursor = database.runs.aggregate(
         [
             {"$match": {"status": {"$in": sorted(WORKING_RUNS)}, **EVALUATIONS}},
@@ -152,8 +153,10 @@ async def model_has_work(model: str, database: Database, *, without: Iterable[st
     `without`: runs that the asking worker may not serve.
     """
     judged = {"judging.passes": {"$elemMatch": {"judges": model, "status": {"$in": _ASKING}}}}
-    helping: list[Row] = [judged, {"judging.check.judges": model}, {"embed_model": model}]
-    wanted: Row = {"_id": {"$nin": list(without)}, "$or": [{"models.name": model}, *helping], **EVALUATIONS}
+    compared: Row = {"models.name": model, "fidelity.reference": {"$type": "string"}}
+    helping: list[Row] = [judged, {"judging.check.judges": model}, {"embed_model": model}, compared]
+    replying: list[Row] = [{"models.name": model}, {"models.policy.candidates": model}]
+    wanted: Row = {"_id": {"$nin": list(without)}, "$or": [*replying, *helping], **EVALUATIONS}
     writing = {**wanted, "status": RunStatus.EXPANDING}
     if await database.runs.find_one(writing, {"_id": 1}) is not None:
         return True
@@ -219,7 +222,9 @@ def _lapsed(row: Row) -> HeldJob:
 
 def _run_in_work(row: Row) -> RunInWork:
     judging = RunJudging.model_validate(row["judging"])
-    models = [model["name"] for model in row["models"]] + judging.at_work
+    policies = [model["policy"] for model in row["models"] if model.get("policy")]
+    models = [model["name"] for model in row["models"] if not model.get("policy")] + judging.at_work
+    models += [name for policy in policies for name in policy["candidates"]]
     models += [row["embed_model"]] if row.get("embed_model") else []
     return RunInWork(
         id=row["_id"],

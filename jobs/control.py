@@ -12,6 +12,7 @@ from nightjar.jobs.backlog import has_open_jobs
 from nightjar.jobs.database import Database, Row
 from nightjar.jobs.documents import Run
 from nightjar.jobs.events import EventKind, Moved
+from nightjar.jobs.handing_on import hand_on_waiting
 from nightjar.jobs.judging_moves import cancel_judging, may_cancel
 from nightjar.jobs.open_jobs import FRESH, change_open, drop_open
 from nightjar.jobs.states import RUN_MOVES, TERMINAL_RUNS, WORKING_RUNS, JobKind, JobStatus, RunStatus
@@ -51,7 +52,7 @@ async def _only_judging(run: Run, database: Database) -> bool:
         return True
     if await has_open_jobs(run.id, database, kinds=[JobKind.REPLY]):
         return False
-    helping: Row = {"run": run.id, "kind": {"$in": [JobKind.JUDGE, JobKind.EMBED]}}
+    helping: Row = {"run": run.id, "kind": {"$in": [JobKind.JUDGE, JobKind.EMBED, JobKind.FIDELITY]}}
     return run.judging.under_way is not None or await database.jobs.find_one(helping, {"_id": 1}) is not None
 
 
@@ -66,7 +67,11 @@ async def stop(run: Run, reason: str, database: Database, *, also: Row | None = 
 
 
 async def give_up_model(run: Run, model: str, reason: str, database: Database) -> None:
-    """The run's jobs of a model that wait become DEAD: nobody can serve it. Idempotent; `retry` gives them back."""
+    """The run's jobs of a model that wait become DEAD: nobody can serve it. Idempotent; `retry` gives them back.
+
+    Jobs of a policy are its next candidate's, where one is left.
+    """
+    await hand_on_waiting({"run": run.id, "model": model}, reason, database)
     dead: Row = {"status": JobStatus.DEAD, "reason": {"$literal": reason}, "finished_at": "$$NOW"}
     await change_open(run.id, [JobStatus.PENDING], dead, database, why=_why(run), only={"model": model})
 

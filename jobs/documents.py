@@ -13,20 +13,26 @@ from nightjar.jobs.account_documents import ApiToken, AuditEntry, OneTimeKey, Us
 from nightjar.jobs.cached_replies import CachedReply
 from nightjar.jobs.closers import Closers
 from nightjar.jobs.ending import Ending
+from nightjar.jobs.energy import RunEnergy
+from nightjar.jobs.fidelity import RunFidelity
 from nightjar.jobs.judgings import RunJudging
 from nightjar.jobs.live_request import LiveRequest
+from nightjar.jobs.machine_documents import MachineReading
 from nightjar.jobs.memory import MemoryFact
 from nightjar.jobs.models import LoadFacts, ModelFacts, ModelSource
 from nightjar.jobs.nights import Aggregates, Baseline, Delivery, NightDocument, Schedule
+from nightjar.jobs.photo_homes import PhotoHome
 from nightjar.jobs.policies import RoutingPolicy
 from nightjar.jobs.records import Attempt, TurnRecord
+from nightjar.jobs.routed import FrozenPolicy, JobRoute
 from nightjar.jobs.routing_evidence import RoutingEvidence
-from nightjar.jobs.run_outcome import RunOutcome
+from nightjar.jobs.run_outcome import Progress, RunOutcome
 from nightjar.jobs.run_summaries import RunSummary
 from nightjar.jobs.sequences import Mode, Sequence
 from nightjar.jobs.spending import EndpointPause, Expense
 from nightjar.jobs.states import JobKind, JobStatus, RunKind, RunStatus
 from nightjar.jobs.stored import StoredDocument
+from nightjar.jobs.token_ledger import ApiRequest
 from nightjar.jobs.troubles import ChoreFailure, PutAside
 from nightjar.jobs.variants import Contestant, Variant, contestant_name
 from nightjar.jobs.vectors import IndexedRun, TextVector
@@ -99,16 +105,8 @@ class RunModel(BaseModel):
     loads: list[LoadFacts] = Field(default_factory=list)
     path: str | None = None
     """A GGUF file given by path (`nightjar eval`); None where a registry knows the name."""
-
-
-class Progress(BaseModel):
-    """How far a run was when a dispatcher last saw it move."""
-
-    turns: int
-    """Committed."""
-    jobs: int
-    """Ended."""
-    at: datetime
+    policy: FrozenPolicy | None = None
+    """It is no model: each of its jobs is answered by a candidate of this policy, whose file `helpers` holds."""
 
 
 class Run(StoredDocument):
@@ -156,10 +154,12 @@ class Run(StoredDocument):
     judging: RunJudging = Field(default_factory=RunJudging)
     embed_model: str | None = None
     """The model that embeds replies and references, for similarities."""
+    fidelity: RunFidelity | None = None
+    """What its models are compared with, token by token, on its own conversations."""
     measures: dict[str, Any] = Field(default_factory=dict)
     """Name -> argument: what replies are measured for in addition to what their suite asks for."""
     helpers: list[RunModel] = Field(default_factory=list)
-    """Models that judge or embed for it. Their files are fixed, too: one yardstick for a whole run."""
+    """Models that judge, embed or answer for its policies. Their files are fixed, too: one yardstick for a run."""
     schedule: str | None = None
     tick: datetime | None = None
     series: str | None = None
@@ -198,6 +198,12 @@ class Run(StoredDocument):
         return tuple(Contestant(model=model.name, variant=name) for model in self.models for name in names or [None])
 
     @property
+    def candidates(self) -> tuple[str, ...]:
+        """Models that answer for its policies, each once."""
+        policies = [model.policy for model in self.models if model.policy is not None]
+        return tuple(dict.fromkeys(name for policy in policies for name in policy.candidates))
+
+    @property
     def asked(self) -> list[str]:
         """Ids of the sequences for which it has jobs, or is about to: all but those of waves that are not opened."""
         return self.sequences if self.waves is None else self.waves.taken(self.sequences)
@@ -234,9 +240,7 @@ class Run(StoredDocument):
             IndexModel([("name", ASCENDING)], unique=True),
             IndexModel([("status", ASCENDING), ("priority", ASCENDING)]),
             IndexModel(
-                [("outcome.untold", ASCENDING)],
-                name="outcome_untold",
-                partialFilterExpression={"outcome.untold": True},
+                [("outcome.untold", ASCENDING)], name="outcome_untold", partialFilterExpression={"outcome.untold": True}
             ),
         ]
 
@@ -250,6 +254,8 @@ class Job(StoredDocument):
     model: str
     variant: str | None = None
     """Name of the run's variant that the model replies with; its queue is the model's all the same."""
+    routed: JobRoute | None = None
+    """It answers for a policy; None: for its model."""
     sequence: str
     """Sequence id in its suite."""
     sequence_digest: str
@@ -280,7 +286,7 @@ class Job(StoredDocument):
     created_at: datetime
     finished_at: datetime | None = None
     payload: dict[str, Any] | None = None
-    """Judge and embed jobs: what is judged. None for replies."""
+    """Judge, embed and fidelity jobs: what is judged or read. None for replies."""
     live: LiveRequest | None = None
     """None for the jobs of an evaluation."""
     labels: list[str] = Field(default_factory=list)
@@ -289,7 +295,7 @@ class Job(StoredDocument):
     @property
     def contestant(self) -> str:
         """What reports call what replies."""
-        return contestant_name(self.model, self.variant)
+        return contestant_name(self.model if self.routed is None else self.routed.asked_as, self.variant)
 
     class Settings:
         name = "jobs"
@@ -298,19 +304,10 @@ class Job(StoredDocument):
                 [(key, ASCENDING) for key in ("run", "status", "model", "turns_committed", "turns_empty")],
                 name="status",
             ),
+            IndexModel([(key, ASCENDING) for key in ("model", "status", "run", "due_at", "order")], name="due"),
+            IndexModel([("lease_until", ASCENDING)], name="leases", partialFilterExpression={"status": "RUNNING"}),
             IndexModel(
-                [(key, ASCENDING) for key in ("model", "status", "run", "due_at", "order")],
-                name="due",
-            ),
-            IndexModel(
-                [("lease_until", ASCENDING)],
-                name="leases",
-                partialFilterExpression={"status": "RUNNING"},
-            ),
-            IndexModel(
-                [("model", ASCENDING), ("run", ASCENDING)],
-                name="suspects",
-                partialFilterExpression={"suspect": True},
+                [("model", ASCENDING), ("run", ASCENDING)], name="suspects", partialFilterExpression={"suspect": True}
             ),
             IndexModel(
                 [(key, ASCENDING) for key in ("run", "tries", "lapses", "crashes", "fence")],
@@ -380,6 +377,7 @@ ALL: tuple[type[StoredDocument], ...] = (
     Aggregates,
     NightDocument,
     ChoreFailure,
+    MachineReading,
     PutAside,
     User,
     OneTimeKey,
@@ -389,10 +387,13 @@ ALL: tuple[type[StoredDocument], ...] = (
     TextVector,
     IndexedRun,
     MemoryFact,
+    PhotoHome,
     Expense,
     EndpointPause,
     RoutingPolicy,
     RoutingEvidence,
     CachedReply,
+    ApiRequest,
+    RunEnergy,
     RunSummary,
 )

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from nightjar.config.errors import NightjarError, UnknownNameError, UsageError
 from nightjar.jobs.database import Database
 from nightjar.jobs.documents import Job, Run, SuiteVersion
+from nightjar.jobs.routed import asked_query, contestant_query
 from nightjar.jobs.states import EVALUATIONS, RunKind, RunStatus
 from nightjar.jobs.unreadable import flaw_of
 
@@ -72,7 +73,7 @@ async def suite_names(database: Database) -> list[str]:
 async def find_job(run: Run, name: str, database: Database) -> Job:
     """A job of a run, by its id or as SEQUENCE, SEQUENCE:MODEL or SEQUENCE:MODEL:REPEAT. Raises UnknownNameError.
 
-    MODEL may be MODEL+VARIANT.
+    MODEL may be MODEL+VARIANT, or a policy of the run.
     """
     job = await Job.find_one({"_id": name, "run": run.id}) or await _by_prefix(Job, name, {"run": run.id})
     if job is not None:
@@ -82,7 +83,7 @@ async def find_job(run: Run, name: str, database: Database) -> Job:
     query: dict[str, Any] = {"run": run.id, "sequence": sequence}
     if model:
         named = next((each for each in run.contestants if each.name == model), None)
-        query |= {"model": model} if named is None else {"model": named.model, "variant": named.variant}
+        query |= asked_query(model) if named is None else contestant_query(named)
     if repeat:
         query["repeat"] = int(repeat)
     job = await Job.find(query).sort("+order").first_or_none()

@@ -11,11 +11,17 @@ LOADS_KEPT = 50
 
 
 def names_model(run: Run, model: str) -> bool:
-    """Whether the run has jobs for the model: to reply, to judge or to embed."""
+    """Whether the run has jobs for the model: to reply, for itself or a policy, to judge or to embed."""
     judging = run.judging
     judges = [judge for one in judging.passes for judge in one.judges]
     judges += judging.check.judges if judging.check is not None else ()
-    return _replies(run, model) or model in (*judges, run.embed_model)
+    return _replies(run, model) or model in (*judges, run.embed_model, *run.candidates)
+
+
+def replying_models(run: Run) -> tuple[str, ...]:
+    """The models that reply in a run, for themselves or a policy, each once."""
+    plain = (model.name for model in run.models if model.policy is None)
+    return tuple(dict.fromkeys([*plain, *run.candidates]))
 
 
 async def fix_file(run: Run, facts: ModelFacts, load: LoadFacts, database: Database) -> str | None:
@@ -42,7 +48,7 @@ def _replies(run: Run, model: str) -> bool:
 
 
 async def _add_helper(run_id: str, name: str, database: Database) -> None:
-    """Puts a judge or embedding model on the run's list, once."""
+    """Puts a judge, an embedding model or a policy's candidate on the run's list, once."""
     absent: Row = {"_id": run_id, "helpers.name": {"$ne": name}}
     row = RunModel(name=name).model_dump(mode="python")
     await patiently(lambda: database.runs.update_one(absent, {"$push": {"helpers": row}}))

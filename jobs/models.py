@@ -98,6 +98,11 @@ class ModelFacts(BaseModel):
     """Of a remote model whose prompts another one compresses first."""
 
     @property
+    def most_context(self) -> int | None:
+        """Tokens that it can hold at most; None where nobody says."""
+        return self.file.context_train if self.file is not None else self.remote.context if self.remote else None
+
+    @property
     def file_facts(self) -> FileFacts:
         """The file's facts, for code that holds the file and so knows that there is one."""
         assert self.file is not None, f"{self.name} is not a file"

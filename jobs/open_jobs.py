@@ -7,12 +7,13 @@ from typing import Any
 from nightjar.jobs.mongo import Database, Row
 from nightjar.jobs.ownership import close_attempt
 from nightjar.jobs.records import AttemptEnd
+from nightjar.jobs.routed import FROM_THE_FIRST
 from nightjar.jobs.states import JobKind, JobStatus
 
 BATCH = 5_000
 """Jobs changed by one write, so that no write takes longer than an operation may."""
 FRESH: Row = {"status": JobStatus.PENDING, "reason": None, "due_at": "$$NOW", "suspect": False, "finished_at": None}
-FRESH |= {"tries": 0, "lapses": 0, "crashes": 0, "fence": {"$add": ["$fence", 1]}}
+FRESH |= {"tries": 0, "lapses": 0, "crashes": 0, "fence": {"$add": ["$fence", 1]}, **FROM_THE_FIRST}
 """What an ended job becomes that is to be done again; the turns that it has committed stay."""
 
 

@@ -17,6 +17,7 @@ from nightjar.jobs.documents import Job
 from nightjar.jobs.patience import patiently
 from nightjar.jobs.records import Attempt, AttemptEnd, TurnRecord, cut
 from nightjar.jobs.retry import Again, Dead, Decision
+from nightjar.jobs.routed import can_be_handed_on, handed_on
 from nightjar.jobs.states import JobStatus
 from nightjar.jobs.transcript_size import size_refused
 from nightjar.jobs.unreadable_jobs import read_jobs
@@ -173,7 +174,10 @@ async def fail(job: Job, decision: Decision, error: str, database: Database) -> 
 
 
 async def apply_decision(query: Row, decision: Decision, end: AttemptEnd, note: str, database: Database) -> bool:
-    """Ends the running attempt of the one job that matches `query`, as decided; False if none matches."""
+    """Ends the running attempt of the one job that matches `query`, as decided; False if none matches.
+
+    A job of a policy that would be DEAD is its next candidate's, where one is left.
+    """
     change: Row = {"attempts": close_attempt(end, note)}
     change |= {counter: {"$add": [f"${counter}", 1]} for counter in decision.counted}
     match decision:
@@ -182,6 +186,9 @@ async def apply_decision(query: Row, decision: Decision, end: AttemptEnd, note: 
             change |= {"suspect": True} if decision.suspect else {}
             return await _give_up(query, JobStatus.PENDING, change, database)
         case Dead():
+            next_one: Row = {**change, **handed_on(cut(decision.reason))}
+            if await _changed({**query, **can_be_handed_on()}, next_one, database):
+                return True
             change |= {"reason": {"$literal": cut(decision.reason)}, "finished_at": "$$NOW"}
             return await _give_up(query, JobStatus.DEAD, change, database)
 
@@ -203,10 +210,12 @@ def _lease_end(lease_s: float) -> Row:
 
 
 async def _give_up(query: Row, status: JobStatus, change: Row, database: Database) -> bool:
-    update = [{"$set": {"status": status, "owner": None, "lease_until": None, **change}}]
+    return await _changed(query, {"status": status, "owner": None, "lease_until": None, **change}, database)
 
+
+async def _changed(query: Row, change: Row, database: Database) -> bool:
     async def attempt() -> bool:
-        return (await database.jobs.update_one(query, update)).matched_count == 1
+        return (await database.jobs.update_one(query, [{"$set": change}])).matched_count == 1
 
     return await patiently(attempt)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 from enum import StrEnum
-from typing import ClassVar
+from typing import ClassVar, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field
 from pymongo import ASCENDING, IndexModel
@@ -183,7 +183,18 @@ async def active_policy(address: str) -> RoutingPolicy:
     if row is not None:
         return row
     policy = await find_policy(address)
-    raise UsageError(f"{policy.address} is not active. `nightjar router activate {policy.name}` makes it so.")
+    raise UsageError(
+        f"{policy.address} is not active. `nightjar router activate {policy.name}` makes it so; a run may name a "
+        f"version that is not: {policy.id}."
+    )
+
+
+async def policy_of_run(address: str) -> RoutingPolicy:
+    """What `alias:NAME` or `router:NAME` means in a new run: the active version, or the one after an @.
+
+    Raises UnknownNameError, UsageError where none is active.
+    """
+    return await (find_policy(address) if "@" in address else active_policy(address))
 
 
 def is_routed(model: str) -> bool:
@@ -191,7 +202,20 @@ def is_routed(model: str) -> bool:
     return model.startswith(tuple(f"{kind}:" for kind in PolicyKind))
 
 
-def fallbacks(policy: RoutingPolicy, first: str) -> Sequence[str]:
+class AnyPolicy(Protocol):
+    """What of a policy says who is asked after whom (`RoutingPolicy` has it, and what a run freezes of one)."""
+
+    @property
+    def kind(self) -> PolicyKind: ...
+
+    @property
+    def candidates(self) -> list[str]: ...
+
+    @property
+    def default(self) -> str: ...
+
+
+def fallbacks(policy: AnyPolicy, first: str) -> Sequence[str]:
     """Whom to ask, in order: the chosen one, and then the others as the policy lists them."""
     default_next = [policy.default, *policy.candidates] if policy.kind is PolicyKind.ROUTER else policy.candidates
     return tuple(dict.fromkeys([first, *default_next]))

@@ -98,7 +98,7 @@ def unsent(dialect: Dialect, asked: Iterable[str]) -> tuple[str, ...]:
 
 @dataclass(frozen=True, kw_only=True)
 class Spending:
-    """What one model's requests of one kind came to in a run."""
+    """What one model's requests of one kind came to in a run. `model` may be a policy."""
 
     model: str
     kind: JobKind

@@ -1,4 +1,4 @@
-"""How a run ended, as its document holds it. Pure."""
+"""How far a run has come and how it ended, as its document holds it. Pure."""
 
 from __future__ import annotations
 
@@ -7,6 +7,16 @@ from datetime import datetime
 from pydantic import BaseModel, Field
 
 from nightjar.jobs.ending import EndScore, GateVerdict
+
+
+class Progress(BaseModel):
+    """How far a run was when a dispatcher last saw it move."""
+
+    turns: int
+    """Committed."""
+    jobs: int
+    """Ended."""
+    at: datetime
 
 
 class RunOutcome(BaseModel):

@@ -38,6 +38,8 @@ class Expense(StoredDocument):
     fence: int
     kind: JobKind
     model: str
+    asked_as: str | None = None
+    """The policy that it answered for; None: for itself."""
     endpoint: str
     price: Price | None
     reserved_usd: float | None
@@ -55,6 +57,7 @@ class Expense(StoredDocument):
         name = "expenses"
         indexes: ClassVar = [
             IndexModel([("run", ASCENDING), ("model", ASCENDING)]),
+            IndexModel([("job", ASCENDING)]),
             IndexModel([("endpoint", ASCENDING), ("at", ASCENDING)]),
             IndexModel([("at", ASCENDING)], name="open", partialFilterExpression={"settled": False}),
             IndexModel([("settled_at", ASCENDING)], name="old", expireAfterSeconds=_KEPT_S),
@@ -175,7 +178,10 @@ async def settle_lost(database: Database, *, after_s: float = LOST_AFTER_S) -> i
 
 
 async def spending(runs: Iterable[str], database: Database) -> dict[str, list[Spending]]:
-    """What runs have cost so far, by run id, then model and kind; runs without remote models are left out."""
+    """What runs have cost so far, by run id, then model and kind; runs without remote models are left out.
+
+    What was sent for a policy is the policy's, whichever of its candidates answered.
+    """
 
     def count(condition: Row | list[Row] | str) -> Row:
         return {"$sum": {"$cond": [condition, 1, 0]}}
@@ -183,7 +189,7 @@ async def spending(runs: Iterable[str], database: Database) -> dict[str, list[Sp
     tokens = {f"{name}_tokens": {"$sum": {"$ifNull": [f"$use.{name}", 0]}} for name in ("prompt", "cached", "reply")}
     unpriced: Row = {"$eq": [{"$ifNull": ["$reserved_usd", None]}, None]}
     group = {
-        "_id": {"run": "$run", "model": "$model", "kind": "$kind"},
+        "_id": {"run": "$run", "model": {"$ifNull": ["$asked_as", "$model"]}, "kind": "$kind"},
         "requests": {"$sum": 1},
         "usd": {"$sum": {"$ifNull": ["$usd", {"$ifNull": ["$reserved_usd", 0]}]}},
         "unpriced": count(unpriced),

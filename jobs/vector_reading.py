@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from nightjar.jobs.mongo import Database, Row
+from nightjar.jobs.routed import asked_as
 from nightjar.jobs.states import RunKind
 from nightjar.jobs.variants import contestant_name
 from nightjar.jobs.vectors import TextKind, TextPlace
@@ -101,6 +102,16 @@ async def seen_ids(seen: Seen, model: str, database: Database, *, among: Sequenc
     return [row["_id"] async for row in database.raw["vectors"].find(query, {"_id": 1})]
 
 
+async def repeated_ids(seen: Seen, model: str, database: Database) -> list[str]:
+    """Ids of the model's texts that stand at more than one place that somebody may find."""
+    twice: Row = {"$match": {"refs.1": {"$exists": True}}}
+    stages: list[Row] = [{"$match": seen.query | {"model": model}}, twice, {"$project": {"refs": 1}}]
+    every = await database.raw["vectors"].aggregate(stages)
+    return [
+        row["_id"] async for row in every if sum(seen.holds(TextPlace.model_validate(ref)) for ref in row["refs"]) > 1
+    ]
+
+
 async def ids_with_phrases(phrases: Sequence[str], seen: Seen, model: str, most: int, database: Database) -> list[str]:
     """Ids of the texts that hold every phrase, the best first."""
     quoted = " ".join(f'"{phrase}"' for phrase in phrases)
@@ -134,7 +145,7 @@ async def describe_places(places: Iterable[TextPlace], database: Database) -> di
     places = list(dict.fromkeys(places))
     of_runs: Row = {"_id": {"$in": sorted({place.run for place in places})}}
     runs = {row["_id"]: row async for row in database.runs.find(of_runs, {"name": 1, "kind": 1})}
-    fields = dict.fromkeys(("sequence", "repeat", "model", "variant"), 1)
+    fields = dict.fromkeys(("sequence", "repeat", "model", "routed.asked_as", "variant"), 1)
     of_jobs: Row = {"_id": {"$in": sorted({place.job for place in places})}}
     jobs = {row["_id"]: row async for row in database.jobs.find(of_jobs, fields)}
     return {
@@ -151,7 +162,7 @@ def _described(place: TextPlace, run: Mapping[str, Any], job: Mapping[str, Any])
         job=place.job,
         turn=place.turn + 1,
         part=place.part,
-        model=contestant_name(job["model"], job.get("variant")),
+        model=contestant_name(asked_as(job), job.get("variant")),
         sequence=None if live else job["sequence"],
         repeat=None if live else job["repeat"] + 1,
     )

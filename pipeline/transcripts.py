@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
+from nightjar.jobs.routed import asked_as
 from nightjar.jobs.states import TERMINAL_JOBS, JobStatus
 from nightjar.jobs.variants import contestant_name
 from nightjar.pipeline.scores import JobScores, Score
@@ -153,8 +154,20 @@ class TurnRow:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class RouteRow:
+    """Who answered a job for a policy, as in `jobs.routed.JobRoute`: (candidate, why, from which turn on)."""
+
+    policy: str
+    steps: tuple[tuple[str, str, int], ...]
+
+    def who(self, turn: int) -> str:
+        """The candidate that answered a committed turn."""
+        return next(model for model, _, since in reversed(self.steps) if since <= turn)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class JobRow:
-    """A reply job with its committed turns."""
+    """A reply job with its committed turns. `model`: what the run was asked with, a model or a policy."""
 
     id: str
     sequence: str
@@ -174,6 +187,8 @@ class JobRow:
     attempts: tuple[Mapping[str, Any], ...]
     turns: tuple[TurnRow, ...]
     variant: str | None = None
+    route: RouteRow | None = None
+    """None: the model answered for itself."""
 
     @property
     def contestant(self) -> str:
@@ -213,7 +228,7 @@ class RowReader:
             sequence=self._text(raw["sequence"]),
             sequence_digest=self._text(raw["sequence_digest"]),
             sequence_document=self._text(raw["sequence_document"]),
-            model=self._text(raw["model"]),
+            model=self._text(asked_as(raw)),
             repeat=raw["repeat"],
             tags=tuple(self._text(tag) for tag in raw["tags"]),
             order=raw["order"],
@@ -226,6 +241,7 @@ class RowReader:
             attempts=tuple(raw["attempts"]),
             turns=tuple(self._turn(turn, tokens[at]) for at, turn in enumerate(raw["turns"])),
             variant=raw.get("variant"),
+            route=_route(raw.get("routed")),
         )
 
     def _turn(self, raw: Mapping[str, Any], reply_tokens: int) -> TurnRow:
@@ -287,6 +303,13 @@ class RowReader:
         if met is None:
             self._values.append(value)
         return value if met is None else met
+
+
+def _route(raw: Mapping[str, Any] | None) -> RouteRow | None:
+    if raw is None:
+        return None
+    steps = tuple((step["model"], step["reason"], step["turn"]) for step in raw["steps"])
+    return RouteRow(policy=raw["policy"], steps=steps)
 
 
 def _likelihoods(raw: Mapping[str, Any] | None) -> LikelihoodRow | None:

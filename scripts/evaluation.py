@@ -137,29 +137,54 @@ async def generate(
 
     async def serve(models: Sequence[ModelEntry], *, judging: bool = False) -> None:
         missing: dict[str, str] = {}
-        for entry in models:
-            reason = await _generate_model(run, entry, flags, session, watch, judging=judging)
-            missing |= {entry.name: reason} if reason is not None else {}
-        for model, reason in missing.items():
-            await _give_up(run, model, reason, session)
+        left = list(models)
+        while left:
+            for entry in left:
+                reason = await _generate_model(run, entry, flags, session, watch, judging=judging)
+                missing |= {entry.name: reason} if reason is not None else {}
+            for _ in missing:  # a policy's job may be handed to one that was given up before
+                for model, reason in missing.items():
+                    await _give_up(run, model, reason, session)
+            left = await _handed_on(run, [entry for entry in models if entry.name not in missing], session)
         unserved.update(missing)
 
+    compared = compared_names(run, judges)
+    helping = [*judges, *(entry for entry in entries if entry.name in compared)]
     async with standing_by(session):
         while True:
             begun = await _now(run)
             await serve(entries)
-            if judges:
+            if helping:
                 await _until(_planned, run)
-            await serve(judges, judging=True)
-            last = [*entries, *judges][-1]
+            await serve(helping, judging=True)
+            last = [*entries, *helping][-1]
             closing = replace(
-                await progress(run, last.name, session, judging=bool(judges)), doing=Doing(task=Activity.SCORING)
+                await progress(run, last.name, session, judging=bool(helping)), doing=Doing(task=Activity.SCORING)
             )
             on = partial(_has_next_wave, begun)
             await _until(lambda now: _halted(now) or on(now), run, lambda: watch(closing))  # noqa: B023
             now = await _now(run)
             if now is None or _halted(now) or not on(now):
-                return unserved
+                return await _without_replaced(run, unserved, session)
+
+
+async def _without_replaced(run: Run, unserved: dict[str, str], session: Session) -> dict[str, str]:
+    """Without those that were only to answer for a policy, where others have answered in their place."""
+    from nightjar.jobs.backlog import has_dead_jobs
+
+    named = {model.name for model in run.models}
+    candidates = {model for model in unserved if model in run.candidates and model not in named}
+    if not candidates:
+        return unserved
+    lost = await _ask(lambda: has_dead_jobs(run.id, UNSERVED, session.database))
+    return unserved if lost else {model: reason for model, reason in unserved.items() if model not in candidates}
+
+
+async def _handed_on(run: Run, models: Sequence[ModelEntry], session: Session) -> list[ModelEntry]:
+    """The models that have work again: a policy's candidate that could not answer has handed its jobs to them."""
+    if not run.candidates or await _halted_now(run):
+        return []
+    return [entry for entry in models if await _open_jobs(run, entry.name, session, judging=False)]
 
 
 async def try_again(run: Run, session: Session) -> None:
@@ -287,9 +312,18 @@ async def _open_jobs(run: Run, model: str, session: Session, *, judging: bool) -
     return await _ask(lambda: has_open_jobs(run.id, session.database, model=model, kinds=_kinds(judging)))
 
 
+def compared_names(run: Run, judges: Sequence[ModelEntry]) -> list[str]:
+    """The models that are held against the run's reference once its replies are there, but for those that judge, which
+    are served then anyhow."""
+    if run.fidelity is None:
+        return []
+    others = {run.fidelity.reference, *(judge.name for judge in judges)}
+    return [model.name for model in run.models if model.name not in others]
+
+
 def _kinds(judging: bool) -> tuple[JobKind, ...]:
     """Of the jobs that a model has in this phase; it may have others in the next."""
-    return (JobKind.JUDGE, JobKind.EMBED) if judging else (JobKind.REPLY,)
+    return (JobKind.JUDGE, JobKind.EMBED, JobKind.FIDELITY) if judging else (JobKind.REPLY,)
 
 
 async def _until(reached: Callable[[Run], bool], run: Run, meanwhile: Callable[[], None] = lambda: None) -> None:

@@ -28,7 +28,7 @@ def render_prompts(run: Run, job: Job, sequence: PromptSequence, settings: Setti
     from nightjar.workers.library.find import find_file
     from nightjar.workers.library.inspect import entry_facts
 
-    [used] = [model for model in run.models if model.name == job.model]
+    used = next(model for model in (*run.models, *run.helpers) if model.name == job.model)
     entry = find_file(used.path or used.name, settings)
     if used.digest is not None and entry_facts(entry).digest != used.digest:
         raise ModelFileError(f"{entry.path} is not the file that the run used.")

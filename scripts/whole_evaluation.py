@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -36,11 +37,13 @@ class Evaluation:
     suite: str
     """Name or file."""
     models: list[str]
-    """Names or GGUF files."""
+    """Names or GGUF files, and policies (`alias:NAME`, `router:NAME`)."""
     judges: list[str] = field(default_factory=list)
     """Likewise."""
     embed_model: str | None = None
     """Likewise."""
+    fidelity_to: str | None = None
+    """Likewise: what the models are held against."""
     suite_format: str | None = None
     mapping: dict[str, str] | None = None
     """What each field of the rows of any file is; None: the suite has a format."""
@@ -96,34 +99,43 @@ async def evaluate_whole(
     `formats`: what `wanted.check()` returned, before the session was opened. The session has Redis. Raises any
     NightjarError.
     """
+    from nightjar.jobs.policies import is_routed
     from nightjar.pipeline.exports.formats import missing_package
     from nightjar.pipeline.report.formats.files import check_folder
     from nightjar.pipeline.runs.producer import enqueue
     from nightjar.pipeline.runs.request import make_request
     from nightjar.pipeline.runs.this_home import this_home
     from nightjar.scripts.enforceable import check_enforceable
+    from nightjar.scripts.fidelity_preflight import check_reference
     from nightjar.scripts.views.saying import saying
 
     out = wanted.out or session.settings.reports_dir
     check_folder(out)
     embedder = [wanted.embed_model] if wanted.embed_model else []
-    named = [*wanted.models, *wanted.judges, *embedder]
+    reference = [wanted.fidelity_to] if wanted.fidelity_to else []
+    plain = [name for name in wanted.models if not is_routed(name)]
+    named = [*plain, *wanted.judges, *embedder, *reference]
     taken = await take_models(named, session)
-    entries, helpers = taken[: len(wanted.models)], taken[len(wanted.models) :]
+    entries, helpers = taken[: len(plain)], taken[len(plain) : len(taken) - len(reference)]
+    against = taken[-1] if reference else None
+    called = dict(zip(plain, (entry.name for entry in entries), strict=True))
     request = make_request(
         suite=await suite_to_enqueue(wanted.suite, wanted.suite_format, session, mapping=wanted.mapping),
-        models=tuple(dict.fromkeys(entry.name for entry in entries)),
+        models=tuple(dict.fromkeys(called.get(name, name) for name in wanted.models)),
         priority=PRIORITY,
         judges=tuple(judge.name for judge in helpers[: len(wanted.judges)]),
         embed_model=helpers[-1].name if embedder else None,
-        paths={entry.name: str(entry.path) for entry in entries},
+        fidelity_to=against.name if against is not None else None,
+        paths={entry.name: str(entry.path) for entry in (*entries, *([against] if against is not None else []))},
         **{key: value for key, value in wanted.options.items() if value is not None},
     )
     closers = this_home(session.settings)
+    apart = await asyncio.to_thread(check_reference, against, entries) if against is not None else []
     enqueued = await enqueue(request, session.database, closers=closers, enforceable=check_enforceable)
     lacking = [problem for form in formats if (problem := missing_package(form)) is not None]
-    twice = _given_twice(wanted.models, entries)
-    note([*_renamed(named, taken), *twice, *enqueued.warnings, *lacking])
+    twice = _given_twice(plain, entries)
+    entries = await _with_candidates(entries, enqueued.run, session)
+    note([*_renamed(named, taken), *twice, *enqueued.warnings, *apart, *lacking])
     await agreeing(enqueued, entries)
     await try_again(enqueued.run, session)
     unserved = await generating(enqueued.run, entries, helpers)
@@ -131,6 +143,12 @@ async def evaluate_whole(
         report, paths, left_out = await finish(enqueued.run, formats, out, session)
     note(_made_smaller(report))
     return Evaluated(run=enqueued.run, report=report, paths=paths, unserved=unserved, left_out=left_out)
+
+
+async def _with_candidates(entries: list[ModelEntry], run: Run, session: Session) -> list[ModelEntry]:
+    """The models that reply: those that were named, and those that answer for policies."""
+    there = {entry.name for entry in entries}
+    return [*entries, *await take_models([name for name in run.candidates if name not in there], session)]
 
 
 def _renamed(named: list[str], taken: list[ModelEntry]) -> Iterator[str]:

@@ -14,6 +14,7 @@ from nightjar.jobs.mongo import Database
 from nightjar.jobs.reply_cache import ReplyCache
 from nightjar.web import metrics, open_routes
 from nightjar.web.api import acting, reading
+from nightjar.web.cleaning import Cleaning, CleanupCommand
 from nightjar.web.events.feed import EventFeed
 from nightjar.web.gate import GateMiddleware, GateRules
 from nightjar.web.heavy.pool import HeavyPool, nowhere
@@ -28,6 +29,7 @@ from nightjar.web.pulls import Pulls
 from nightjar.web.render import Templates
 from nightjar.web.routing import mount
 from nightjar.web.service import routes as service
+from nightjar.web.service import stats
 from nightjar.web.site import Checks, Site
 from nightjar.web.static_files import read_static
 from nightjar.web.streams import moves, texts
@@ -40,6 +42,8 @@ if TYPE_CHECKING:
 
 CHECKED_EVERY_S = 30.0
 """How old what `doctor` found may be."""
+RATIO_EVERY_S = 300.0
+"""The same of what evaluations say of the reference model's costs."""
 
 
 def create_app(
@@ -50,6 +54,7 @@ def create_app(
     rules: GateRules,
     mongo_url: SecretStr | None = None,
     checks: Checks | None = None,
+    cleanup: CleanupCommand | None = None,
     enforceable: Enforceable | None = None,
 ) -> FastAPI:
     """The application.
@@ -73,7 +78,9 @@ def create_app(
         live=live,
         replies=ReplyCache(live, settings.live),
         feed=feed,
+        ratio=Latest(make=lambda: stats.read_ratio(settings.money.reference_model, database), fresh_s=RATIO_EVERY_S),
         pulls=Pulls(settings=settings),
+        cleaning=None if cleanup is None else Cleaning(command=cleanup),
         closing=closing,
         checks=None if checks is None else Latest(make=checks, fresh_s=CHECKED_EVERY_S),
         enforceable=enforceable,
@@ -81,7 +88,7 @@ def create_app(
         nearest=NearestPolicies(settings=settings),
         templates=Templates.load(read_static(), rules.root),
     )
-    protocols = (*openai.ROUTES, *completions.ROUTES, *tokens.ROUTES, *service.ROUTES, *metrics.ROUTES)
+    protocols = (*openai.ROUTES, *completions.ROUTES, *tokens.ROUTES, *service.ROUTES, *stats.ROUTES, *metrics.ROUTES)
     routes = (
         *open_routes.ROUTES,
         *moves.ROUTES,

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from markupsafe import Markup
+
 from nightjar.pipeline.report.page.grid import Table
 
 
@@ -82,8 +84,29 @@ class Picture:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ChartLine:
+    """A line of a chart. `colour`: its number, from 1."""
+
+    name: str
+    colour: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChartShown:
+    """A chart that was drawn elsewhere; `svg` None: it could not be, and the table says the same."""
+
+    title: str
+    note: str
+    alternative: str
+    lines: tuple[ChartLine, ...]
+    svg: Markup | None
+    table: Table
+
+
+@dataclass(frozen=True, kw_only=True)
 class Section:
-    """A part of a page; what is empty is not shown, but `empty` says what to do where there is no table."""
+    """A part of a page; what is empty is not shown, but `empty` says what to do where there is neither
+    table nor chart."""
 
     id: str
     heading: str
@@ -99,6 +122,7 @@ class Section:
     buttons: tuple[Button, ...] = ()
     links: tuple[Link, ...] = ()
     pictures: tuple[Picture, ...] = ()
+    charts: tuple[ChartShown, ...] = ()
     frame: str | None = None
     """Address of a document that is shown inside, locked up."""
 

@@ -15,6 +15,7 @@ from nightjar.jobs.mongo import Database
 from nightjar.jobs.reply_cache import ReplyCache
 from nightjar.web.auth.passwords import Passwords
 from nightjar.web.auth.throttle import Throttle, TokenRates
+from nightjar.web.cleaning import Cleaning
 from nightjar.web.events.feed import EventFeed
 from nightjar.web.gate import GateRules
 from nightjar.web.heavy.pool import HeavyPool
@@ -28,6 +29,7 @@ from nightjar.web.verifications import Verifications
 if TYPE_CHECKING:
     from nightjar.config.settings import Settings
     from nightjar.jobs.queue import Doorbell
+    from nightjar.pipeline.routing.savings import CostRatio
     from nightjar.pipeline.runs.preflight import Enforceable
 
 
@@ -60,6 +62,8 @@ class Site:
     """To be used as a context while requests are taken, and so is `feed`."""
     replies: ReplyCache
     feed: EventFeed
+    ratio: Latest[CostRatio | None]
+    """What evaluations say of the reference model's costs."""
     pulls: Pulls
     templates: Templates
     verifications: Verifications
@@ -69,6 +73,8 @@ class Site:
     """Set when the server is about to end: every stream ends, too."""
     checks: Latest[Sequence[MachineCheck]] | None = None
     """What `nightjar doctor` says; None where whoever runs the application cannot say it."""
+    cleaning: Cleaning | None = None
+    """What `nightjar cleanup` clears; None likewise."""
     enforceable: Enforceable | None = None
     """Whether replies can be held to a schema or a grammar, which the engine knows; None: the worker finds out."""
     passwords: Passwords = field(default_factory=Passwords)

@@ -13,6 +13,7 @@ from typing import Any
 from bson import MaxKey
 
 from nightjar.jobs.database import Database, Row
+from nightjar.jobs.routed import ASKED_AS, asked_query
 from nightjar.jobs.states import JobKind, JobStatus
 from nightjar.jobs.status.views import JobCount, JobCounts
 
@@ -34,6 +35,40 @@ async def count(
             jobs=jobs, committed=jobs * key["turns_committed"], empty=jobs * key["turns_empty"]
         )
     return JobCounts(groups=groups)
+
+
+async def count_asked(run: str, database: Database) -> JobCounts:
+    """The jobs of a run (its id) by what it was asked with: those of a policy count there, and not as their model's."""
+    key: Row = {**{field: f"${field}" for field in _KEY}, "model": ASKED_AS}
+    groups: dict[tuple[JobStatus, str], JobCount] = {}
+    steps: list[Row] = [{"$match": {"run": run}}, {"$group": {"_id": key, "jobs": {"$sum": 1}}}]
+    async for row in await database.jobs.aggregate(steps):
+        found, jobs = row["_id"], row["jobs"]
+        name = (JobStatus(found["status"]), found["model"])
+        groups[name] = groups.get(name, JobCount()) + JobCount(
+            jobs=jobs, committed=jobs * found["turns_committed"], empty=jobs * found["turns_empty"]
+        )
+    return JobCounts(groups=groups)
+
+
+async def done_as_asked(run: str, asked: str, kind: JobKind, database: Database) -> int:
+    """How many jobs of a kind are DONE that a model did for itself, or candidates for a policy."""
+    return await database.jobs.count_documents(
+        {"run": run, "kind": kind, "status": JobStatus.DONE, **asked_query(asked)}
+    )
+
+
+async def count_answered(run: str, database: Database) -> dict[str, dict[str, int]]:
+    """Policy -> candidate -> how many of its reply jobs are that candidate's now."""
+    steps: list[Row] = [
+        {"$match": {"run": run, "routed.asked_as": {"$exists": True}}},
+        {"$group": {"_id": {"policy": "$routed.asked_as", "model": "$model"}, "jobs": {"$sum": 1}}},
+        {"$sort": {"_id": 1}},
+    ]
+    answered: dict[str, dict[str, int]] = {}
+    async for row in await database.jobs.aggregate(steps):
+        answered.setdefault(row["_id"]["policy"], {})[row["_id"]["model"]] = row["jobs"]
+    return answered
 
 
 async def planned_turns(run: str, model: str, kind: Collection[JobKind], database: Database) -> int:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from nightjar.jobs.mongo import Database, Row
+from nightjar.jobs.routed import ASKED_AS
 from nightjar.jobs.states import JobKind, JobStatus
 from nightjar.jobs.variants import contestant_name
 
@@ -32,7 +33,7 @@ async def sequence_grid(run: str, sequences: Sequence[str], database: Database) 
         {"$match": {"run": run, "kind": JobKind.REPLY, "sequence": {"$in": list(sequences)}}},
         {
             "$group": {
-                "_id": {"sequence": "$sequence", "model": "$model", "variant": "$variant"},
+                "_id": {"sequence": "$sequence", "model": ASKED_AS, "variant": "$variant"},
                 "jobs": {"$sum": 1},
                 "done": counted(JobStatus.DONE),
                 "running": counted(JobStatus.RUNNING),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 from datetime import datetime
+from typing import Any
 
 from nightjar.jobs.database import Database
 from nightjar.jobs.documents import Job
@@ -86,6 +87,8 @@ class JobDetail:
     finished_at: str | None
     turns: tuple[JobTurnView, ...]
     variant: str | None
+    routed: dict[str, Any] | None
+    """Who answers for a policy, and why; None: the model answers for itself."""
 
     @property
     def crashed(self) -> int:

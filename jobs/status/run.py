@@ -10,6 +10,7 @@ from typing import Any
 from nightjar.jobs.database import Database, Row
 from nightjar.jobs.documents import Run, RunModel
 from nightjar.jobs.ending import EndingView, Event, GateOutcome, GateVerdict
+from nightjar.jobs.fidelity import RunFidelity
 from nightjar.jobs.judgings import JudgeCheck, Judging, JudgingStatus
 from nightjar.jobs.nights import Delivery, DeliveryState
 from nightjar.jobs.reading import read_each
@@ -41,7 +42,7 @@ class ListedRun:
 
 @dataclass(frozen=True, kw_only=True)
 class RunModelView:
-    """A model that replies in a run."""
+    """A model that replies in a run, or a policy whose candidates do."""
 
     name: str
     digest: str | None
@@ -50,6 +51,10 @@ class RunModelView:
     jobs: dict[str, int] | None
     """By status, beside `turns` committed and `empty` ones; None where it has no jobs yet."""
     loads: int
+    policy: str | None = None
+    """KIND:NAME@VERSION of a policy, which is no model; None: it is a model."""
+    answered: dict[str, int] | None = None
+    """Of a policy: how many of its conversations are each candidate's."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -173,11 +178,24 @@ class RunDetail:
     variants: tuple[str, ...]
     waves: Waves | None
     """Of a run that stops when it is decided, with what each look found."""
+    fidelity: RunFidelity | None
+    """What its models are held against."""
 
 
 _OF_JUDGING = ("judges", "self_judging", "against")
 _MADE = frozenset(
-    {"helpers", "check", "sequences", "models", "variants", "ending", "transcripts_dropped_at", "waves", *_OF_JUDGING}
+    {
+        "helpers",
+        "check",
+        "sequences",
+        "models",
+        "variants",
+        "ending",
+        "transcripts_dropped_at",
+        "waves",
+        "fidelity",
+        *_OF_JUDGING,
+    }
 )
 _COPIED = {field.name for field in fields(RunDetail)} - _MADE
 """Fields that are shown as they are stored, by the run or in what is nested in it."""
@@ -208,6 +226,8 @@ async def list_runs(limit: int, database: Database, *, before: datetime | None =
 async def describe_run(run: Run, database: Database) -> RunDetail:
     """A run with its jobs by status and by model, why jobs are dead, and how it is to end or did."""
     counts = await census.count(run.id, database)
+    asked = await census.count_asked(run.id, database) if run.candidates else counts
+    answered = await census.count_answered(run.id, database) if run.candidates else {}
     stored: Row = {}
     for document in (run, run.judging, run.outcome):
         stored |= document.model_dump(mode="json", include=_COPIED)
@@ -219,9 +239,10 @@ async def describe_run(run: Run, database: Database) -> RunDetail:
         **run.judging.numbers(),
         **{name: getattr(run.judging, name) for name in _OF_JUDGING},
         sequences=tuple(run.sequences),
-        models=tuple(_model_view(model, counts) for model in run.models),
+        models=tuple(_model_view(model, asked, answered.get(model.name)) for model in run.models),
         variants=tuple(variant.name for variant in run.variants),
         waves=run.waves,
+        fidelity=run.fidelity,
         jobs=counts.by_status(),
         dead_reasons=await _dead_reasons(run, database),
         ending=run.ending.shown(),
@@ -231,7 +252,7 @@ async def describe_run(run: Run, database: Database) -> RunDetail:
     )
 
 
-def _model_view(model: RunModel, counts: JobCounts) -> RunModelView:
+def _model_view(model: RunModel, counts: JobCounts, answered: dict[str, int] | None) -> RunModelView:
     total = counts.of(model=model.name)
     turns = {"turns": total.committed, "empty": total.empty}
     return RunModelView(
@@ -240,6 +261,8 @@ def _model_view(model: RunModel, counts: JobCounts) -> RunModelView:
         path=model.path,
         jobs=counts.by_status(model.name) | turns if total.jobs else None,
         loads=len(model.loads),
+        policy=None if model.policy is None else model.policy.id,
+        answered=answered,
     )
 
 

@@ -9,6 +9,7 @@ from nightjar.config.counting import how_many
 from nightjar.jobs.database import Database, Row
 from nightjar.jobs.documents import Job, Run, SequenceDocument
 from nightjar.jobs.records import FAULTS, Likelihoods, TurnRecord
+from nightjar.jobs.routed import JobRoute, contestant_query
 from nightjar.jobs.sequences import Choices, TurnSpec
 from nightjar.jobs.sequences import Sequence as PromptSequence
 from nightjar.jobs.states import JobKind, JobStatus
@@ -90,7 +91,7 @@ class ShownTurn:
 
 @dataclass(frozen=True, kw_only=True)
 class ShownTranscript:
-    """One conversation; `repeat` counts from 1."""
+    """One conversation; `repeat` counts from 1. `model`: what the run was asked with, a model or a policy."""
 
     job: str
     sequence: str
@@ -103,6 +104,8 @@ class ShownTranscript:
     """What stands before the first prompt: the system prompt, and fixed messages with whose each is."""
     turns_total: int
     turns: tuple[ShownTurn, ...]
+    routed: JobRoute | None = None
+    """Who answered for a policy, and why."""
 
     @property
     def contestant(self) -> str:
@@ -116,7 +119,7 @@ async def conversations(
     """The reply jobs of a sequence, in the run's order: all, or those of some contestants."""
     query: Row = {"run": run.id, "kind": JobKind.REPLY, "sequence": sequence}
     if of is not None:
-        query["$or"] = [{"model": contestant.model, "variant": contestant.variant} for contestant in of]
+        query["$or"] = [contestant_query(contestant) for contestant in of]
     return await Job.find(query).sort("+repeat", "+order").to_list()
 
 
@@ -155,13 +158,14 @@ def _transcript(
     return ShownTranscript(
         job=job.id,
         sequence=job.sequence,
-        model=job.model,
+        model=job.model if job.routed is None else job.routed.asked_as,
         variant=job.variant,
         repeat=job.repeat + 1,
         status=job.status,
         reason=job.reason,
         system=sequence.opening,
         turns_total=job.turns_total,
+        routed=job.routed,
         turns=tuple(
             _turn(turn, sequence.turns[turn.index], scores.get((job.id, turn.index), {})) for turn in job.turns
         ),

@@ -236,6 +236,10 @@ def _asked_unlike(base: Side, other: Side) -> Iterator[str]:
         yield f"Sequences are paired by id; {differ} of {len(shared)} ask otherwise: other prompts or parameters."
     if base.model.name == other.model.name and base.model.input.variant != other.model.input.variant:
         yield "The variant's texts or parameters changed between the two runs."
+    policies = [side.model.input.policy for side in (base, other)]
+    if base.model.name == other.model.name and policies[0] != policies[1]:
+        names = ["no policy" if policy is None else policy.id for policy in policies]
+        yield f"{base.model.name} is not what it was: {names[0]} and {names[1]}, or other candidates of it."
 
 
 def _loaded_unlike(base: ModelReport, other: ModelReport) -> Iterator[str]:

@@ -23,6 +23,7 @@ from nightjar.jobs import leases, schema
 from nightjar.jobs.closers import Closer
 from nightjar.jobs.database import Database, DatabaseError
 from nightjar.jobs.expiry import drop_old
+from nightjar.jobs.handing_on import leave_paused_endpoints
 from nightjar.jobs.live_runs import cancel_forgotten_live, remove_ended_live
 from nightjar.jobs.periodic import board, ended, every
 from nightjar.jobs.queue import Doorbell
@@ -30,6 +31,7 @@ from nightjar.jobs.redis_in_use import RedisInUse
 from nightjar.jobs.removal import finish_removals
 from nightjar.jobs.schema import SCHEMA_EVERY_S
 from nightjar.jobs.spending import settle_lost
+from nightjar.jobs.token_ledger import settle_left_requests
 from nightjar.jobs.troubles import StoredBoard
 from nightjar.pipeline.closing import endings
 from nightjar.pipeline.closing.finish import close_finished
@@ -41,9 +43,11 @@ from nightjar.pipeline.nights.retention import retain
 from nightjar.pipeline.nights.schedules import fire_due
 from nightjar.pipeline.notify.deliveries import make_calls, run_commands
 from nightjar.pipeline.runs.this_home import this_home
+from nightjar.pipeline.search.refresh import EmbedderOpener, IndexRefresher
 
 ENDING_S = 5.0
 """How long the chores of a dispatcher that is to stop may finish what they are at."""
+INDEX_EVERY_S = 30.0
 Chore = Callable[[], Awaitable[None]]
 _log = structlog.get_logger()
 
@@ -58,13 +62,23 @@ class Dispatcher:
     schedules as far as those say that it may (`jobs.closers`), while nobody lives who was started for that.
     """
 
-    def __init__(self, database: Database, doorbell: Doorbell, settings: Settings, *, standby: bool = False) -> None:
+    def __init__(
+        self,
+        database: Database,
+        doorbell: Doorbell,
+        settings: Settings,
+        *,
+        standby: bool = False,
+        embedder: EmbedderOpener | None = None,
+    ) -> None:
+        """`embedder`: opens the host's small embedder, which keeps the search index up to date; None: nobody does."""
         self._database = database
         self._settings = settings
         self._standby = standby
         self._name = f"dispatcher-{random.getrandbits(48):x}"  # a name, not a secret
         self._redis = RedisInUse(doorbell=doorbell, database=database)
         self._ringer = Ringer(database, doorbell)
+        self._index = None if embedder is None else IndexRefresher(embedder, self._name, database)
         self._watching_since: datetime | None = None
         self._stop: asyncio.Event | None = None
         self._refused = False
@@ -84,7 +98,9 @@ class Dispatcher:
             (1.0, self.advance),
             (1.0, self.stop_late),
             (5.0, self.settle_lost),
+            (5.0, self.settle_left_requests),
             (5.0, self.finish_expansions),
+            (1.0, self.hand_on),
             (10.0, self.watch_stalls),
             (10.0, self.finish_removals),
             (30.0, self.settle),
@@ -101,6 +117,7 @@ class Dispatcher:
         return [
             (2.0, self.mark),
             (5.0, self.check_redis),
+            (INDEX_EVERY_S, self.refresh_index),
             *((period_s, _where(lambda: self._on_duty, chore)) for period_s, chore in moving),
             *((period_s, _where(lambda: self._closes, chore)) for period_s, chore in closing),
         ]
@@ -177,9 +194,18 @@ class Dispatcher:
         await endings.stop_late(self._database)
         await endings.stop_spent(self._database)
 
+    async def hand_on(self) -> None:
+        """Hands jobs of policies on whose model's endpoint is paused."""
+        if await leave_paused_endpoints(self._database):
+            self._ringer.hurry()
+
     async def settle_lost(self) -> None:
         """Counts what vanished workers had sent to endpoints as if all that was reserved was used."""
         await settle_lost(self._database)
+
+    async def settle_left_requests(self) -> None:
+        """Counts what requests with API tokens took whose server vanished."""
+        await settle_left_requests(self._database)
 
     async def end(self) -> None:
         """Records whom to notify of runs that have ended, and writes the reports of those that were stopped."""
@@ -222,6 +248,11 @@ class Dispatcher:
             if mine:
                 await drop_old(self._settings.night.keep_records_days, self._database)
                 await retain(self._database, self._settings.night, closer=self.closer)
+
+    async def refresh_index(self) -> None:
+        """Embeds what has ended for searches, on a host that has a small embedder, while nothing is at work."""
+        if self._index is not None:
+            await self._index.refresh()
 
     async def watch_schema(self) -> None:
         """Raises SchemaError where a newer Nightjar has taken the database over."""

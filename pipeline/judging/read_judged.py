@@ -10,6 +10,7 @@ from nightjar.jobs.database import Database
 from nightjar.jobs.documents import Run, SequenceDocument
 from nightjar.jobs.published import published
 from nightjar.jobs.records import FAULTS
+from nightjar.jobs.routed import asked_as
 from nightjar.jobs.sequences import Mode
 from nightjar.jobs.sequences import Sequence as PromptSequence
 from nightjar.jobs.states import JobKind, JobStatus
@@ -20,11 +21,11 @@ from nightjar.pipeline.judging.prompts import JudgedTurn
 from nightjar.pipeline.judging.rubric import Rubric
 
 BATCH_JOBS = 50
-_OUTLINE = "model variant sequence sequence_document repeat tags turns.index turns.chain " + " ".join(
+_OUTLINE = "model routed.asked_as variant sequence sequence_document repeat tags turns.index turns.chain " + " ".join(
     f"turns.draws.{fault}" for fault in FAULTS
 )
 _TEXTS = "turns.prompt turns.draws.reply"
-_GROUPED = dict.fromkeys("model variant sequence_digest repeat".split(), 1)
+_GROUPED = dict.fromkeys("model routed.asked_as variant sequence_digest repeat".split(), 1)
 
 
 async def panel_of(
@@ -33,9 +34,14 @@ async def panel_of(
     """Which judge may judge which model: by name, and by file if the files are known."""
     judges = tuple(judges)
     files: dict[str, set[str]] = {}
+    candidates: dict[str, list[str]] = {}
     for model in chain(run.models, against.models if against else ()):
         files.setdefault(model.name, set()).update([model.digest] if model.digest else [])
-    known = await known_files(run, [*judges, *files], database)
+        if model.policy is not None:
+            candidates.setdefault(model.name, []).extend(model.policy.candidates)
+    known = await known_files(run, [*judges, *files, *chain(*candidates.values())], database)
+    for name, answering in candidates.items():
+        files[name].update(known[candidate] for candidate in answering if candidate in known)
     models = {name: frozenset(digests or ([known[name]] if name in known else [])) for name, digests in files.items()}
     return seat(judges, models, {name: known[name] for name in judges if name in known}, self_judging=self_judging)
 
@@ -124,7 +130,7 @@ def _done(run: str) -> dict[str, Any]:
 
 
 def _contestant(raw: Mapping[str, Any]) -> str:
-    return contestant_name(raw["model"], raw.get("variant"))
+    return contestant_name(asked_as(raw), raw.get("variant"))
 
 
 def _prompt(turn: Mapping[str, Any], raw: Mapping[str, Any], sequence: PromptSequence | None) -> str:
@@ -139,7 +145,7 @@ def _judged_job(raw: Mapping[str, Any], sequence: PromptSequence | None) -> Judg
     turns = raw["turns"]
     return JudgedJob(
         id=raw["_id"],
-        model=raw["model"],
+        model=asked_as(raw),
         variant=raw.get("variant"),
         sequence=raw["sequence"],
         repeat=raw["repeat"],

@@ -29,6 +29,7 @@ from nightjar.pipeline.runs.freeze import freeze, freeze_ending
 from nightjar.pipeline.runs.preflight import Enforceable, check_held_to, check_memories, check_models
 from nightjar.pipeline.runs.producer import enqueue
 from nightjar.pipeline.runs.request import EnqueueRequest, make_request
+from nightjar.pipeline.runs.routed_models import freeze_policies
 from nightjar.pipeline.suites.catalogue import take_suite
 from nightjar.pipeline.suites.content import NAME_PATTERN
 from nightjar.pipeline.suites.select import select
@@ -89,8 +90,9 @@ async def check_request(
     """Refuses what enqueuing would refuse now. Raises UsageError, UnknownNameError, ParameterError."""
     suite, _ = await take_suite(request.suite, database)
     sequences = select(suite.sequences, request.only, request.limit)
-    await check_models(request, sequences, database)
-    run = freeze(request, suite, sequences, identity="0" * 32, now=now, version="")
+    policies = await freeze_policies(request, database)
+    await check_models(request, policies, sequences, database)
+    run = freeze(request, suite, sequences, identity="0" * 32, now=now, version="", policies=policies)
     await check_ending(run, sequences, database)
     await check_memories(run, sequences, database)
     if enforceable is not None:

@@ -6,9 +6,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from nightjar.config.errors import UsageError
+from nightjar.jobs.policies import is_routed
+from nightjar.jobs.sequences import Sequence as PromptSequence
 from nightjar.pipeline.report.data.run_report import RunReport
 from nightjar.pipeline.routing.learn import RouteCandidates, SequenceEvidence
 from nightjar.pipeline.routing.nearest import opening_prompt
+from nightjar.pipeline.routing.route import RequestFeatures
 from nightjar.pipeline.scores import Direction
 
 
@@ -26,6 +29,7 @@ class Evidence:
 def evidence_of(reports: Sequence[RunReport], *, metric: str | None, default: str | None, margin: float) -> Evidence:
     """Raises UsageError where the runs cannot be learnt from together."""
     names = list(dict.fromkeys(model.name for report in reports for model in report.models))
+    names = [name for name in names if not is_routed(name)]  # policies are made of these models
     if len(names) < 2:
         raise UsageError("A policy chooses among models: give runs in which at least two answered the same sequences.")
     chosen = metric or reports[0].headline
@@ -42,7 +46,7 @@ def evidence_of(reports: Sequence[RunReport], *, metric: str | None, default: st
     sequences = tuple(
         SequenceEvidence(
             id=each,
-            tags=tuple(asked[each].tags),
+            tags=_shown_tags(asked[each]),
             scores={name: sign * scores[name][each] for name in names},
             prompt=opening_prompt(asked[each].messages, asked[each].prompt_text(0)),
         )
@@ -54,6 +58,13 @@ def evidence_of(reports: Sequence[RunReport], *, metric: str | None, default: st
     candidates = RouteCandidates(names=tuple(order), default=default or order[-1], margin=margin * span, span=span)
     ids = tuple(report.provenance.id for report in reports)
     return Evidence(metric=chosen, sequences=sequences, candidates=candidates, usd=usd, runs=ids)
+
+
+def _shown_tags(sequence: PromptSequence) -> tuple[str, ...]:
+    """As a request for it would show them."""
+    layers = [sequence.parameters, *(turn.parameters for turn in sequence.turns)]
+    schema = any(layer.get("json_schema") is not None for layer in layers)
+    return RequestFeatures(tags=tuple(sequence.tags), schema=schema).shown_tags
 
 
 def _scores(name: str, metric: str, reports: Iterable[RunReport]) -> dict[str, float]:

@@ -1,14 +1,61 @@
-"""Who answers a request, and why: used for live requests and for checking a policy alike. Pure."""
+"""Who answers a request, and why: used for live requests, for jobs of runs and for checking a policy alike. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from enum import StrEnum
 
 from nightjar.jobs.policies import PolicyKind, RoutingPolicy, TagRule, fallbacks
+from nightjar.jobs.routed import FrozenPolicy
 
 NOT_LEARNT = "alias, not learnt"
+SCHEMA_TAG = "json_schema"
+"""The tag of whatever asks for a JSON Schema, though nobody gave it one."""
+CHARS_PER_TOKEN = 4
+
+
+@dataclass(frozen=True, kw_only=True)
+class RequestFeatures:
+    """What a request shows of itself before anybody has answered it."""
+
+    tags: tuple[str, ...] = ()
+    tokens: int | None = None
+    """About; None: not known."""
+    schema: bool = False
+    nearest: tuple[str, str] | None = None
+    """Whom its nearest prompts say, and why, where the policy goes by them."""
+
+    @property
+    def shown_tags(self) -> tuple[str, ...]:
+        """Those that it was given, and the one of its form."""
+        return tuple(dict.fromkeys((*self.tags, *([SCHEMA_TAG] if self.schema else []))))
+
+
+@dataclass(frozen=True, kw_only=True)
+class CandidateHealth:
+    """Who can be asked. `served`: models that a worker holds; `allowed`: those that may be asked at all; `contexts`:
+    how many tokens a model holds, where that is known.
+    """
+
+    served: AbstractSet[str]
+    allowed: AbstractSet[str]
+    contexts: Mapping[str, int] = field(default_factory=dict)
+
+    def holds(self, model: str, tokens: int | None) -> bool:
+        return tokens is None or model not in self.contexts or tokens < self.contexts[model]
+
+
+class RouteKind(StrEnum):
+    """Why the first is first, in a word."""
+
+    ALIAS = "alias"
+    TAG = "tag"
+    NEAREST = "nearest prompts"
+    DEFAULT = "default"
+    UNSERVED = "not served"
+    """Nobody serves the one that was chosen, or it may not be asked."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,6 +64,7 @@ class Routed:
 
     models: tuple[str, ...]
     reason: str
+    kind: RouteKind
 
 
 def choose_by_tags(rules: Iterable[TagRule], default: str, tags: Sequence[str]) -> tuple[str, str]:
@@ -34,30 +82,28 @@ def choose_by_tags(rules: Iterable[TagRule], default: str, tags: Sequence[str]) 
     return first.model, f"tag {first.tag}: {first.reason}"
 
 
-def route(
-    policy: RoutingPolicy,
-    tags: Sequence[str],
-    *,
-    served: AbstractSet[str],
-    allowed: AbstractSet[str],
-    chosen: tuple[str, str] | None = None,
-) -> Routed:
-    """Whom a request goes to. `served`: models that a worker holds; `allowed`: those that may be asked at all.
+def route(policy: RoutingPolicy | FrozenPolicy, features: RequestFeatures, health: CandidateHealth) -> Routed:
+    """Whom a request goes to.
 
-    `chosen`: whom its nearest prompts say, and why, where the policy goes by them.
-
-    A model that nobody serves comes after those that somebody does, and is still asked where they fail.
+    A model that it does not fit, or that nobody serves, comes after the others, and is still asked where they fail.
     """
     if policy.kind is PolicyKind.ALIAS:
-        first, reason = policy.candidates[0], NOT_LEARNT
-    elif policy.nearest is not None:
-        first, reason = chosen or (policy.default, "default: nobody looked for its nearest prompts")
+        first, reason, kind = policy.candidates[0], NOT_LEARNT, RouteKind.ALIAS
+    elif isinstance(policy, RoutingPolicy) and policy.nearest is not None:
+        first, reason = features.nearest or (policy.default, "default: nobody looked for its nearest prompts")
+        kind = RouteKind.DEFAULT if reason.startswith("default") else RouteKind.NEAREST
     else:
-        first, reason = choose_by_tags(policy.rules, policy.default, tags)
-    order = [model for model in fallbacks(policy, first) if model in allowed]
-    ready = [model for model in order if model in served]
-    models = (*ready, *(model for model in order if model not in ready))
+        first, reason = choose_by_tags(policy.rules, policy.default, features.shown_tags)
+        kind = RouteKind.DEFAULT if reason.startswith("default") else RouteKind.TAG
+    order = [model for model in fallbacks(policy, first) if model in health.allowed]
+    fits = {model: health.holds(model, features.tokens) for model in order}
+    models = tuple(sorted(order, key=lambda model: (not fits[model], model not in health.served)))
     if models and models[0] != first:
-        why = "may not be asked" if first not in allowed else "is not served now"
-        reason = f"{reason}; {first} {why}"
-    return Routed(models=models, reason=reason)
+        if first not in health.allowed:
+            why = "may not be asked"
+        elif not fits[first]:
+            why = f"does not hold the about {features.tokens} tokens of the request"
+        else:
+            why = "is not served now"
+        reason, kind = f"{reason}; {first} {why}", RouteKind.UNSERVED
+    return Routed(models=models, reason=reason, kind=kind)

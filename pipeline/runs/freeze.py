@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence, Set
 from datetime import datetime
 from operator import attrgetter
+from types import MappingProxyType
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -12,8 +13,10 @@ from nightjar.config.counting import how_many
 from nightjar.config.errors import RunConflictError, UnknownNameError, UsageError
 from nightjar.jobs.documents import Run, RunModel, SequenceRef, SuiteVersion
 from nightjar.jobs.ending import Ending
+from nightjar.jobs.fidelity import RunFidelity
 from nightjar.jobs.identity import default_run_seed, digest
 from nightjar.jobs.judgings import Judging, RunJudging, first_judging
+from nightjar.jobs.routed import FrozenPolicy
 from nightjar.jobs.states import RunStatus
 from nightjar.jobs.variants import Variant
 from nightjar.pipeline.durations import parse_deadline
@@ -44,8 +47,11 @@ def freeze(
     identity: str,
     now: datetime,
     version: str,
+    policies: Mapping[str, FrozenPolicy] = MappingProxyType({}),
 ) -> Run:
-    """The run that a request asks for, in state EXPANDING. `identity`: 32 random hexadecimal characters."""
+    """The run that a request asks for, in state EXPANDING. `identity`: 32 random hexadecimal characters. `policies`:
+    those among its models, by name.
+    """
     day = request.tick or now
     models, variants = tuple(dict.fromkeys(request.models)), freeze_variants(request, suite)
     name = request.name or readable_name(suite.name, now, identity[:6])
@@ -62,7 +68,7 @@ def freeze(
         suite_name=suite.name,
         suite_version=suite.version,
         sequences=ids,
-        models=[RunModel(name=model, path=request.paths.get(model)) for model in models],
+        models=[RunModel(name=model, path=request.paths.get(model), policy=policies.get(model)) for model in models],
         variants=variants,
         repeats=request.repeats,
         seed=seed,
@@ -74,6 +80,7 @@ def freeze(
         max_tries=request.max_tries,
         judging=freeze_judging(request, suite),
         embed_model=request.embed_model,
+        fidelity=freeze_fidelity(request),
         measures=request.measures,
         fail_on_error=request.fail_on_error,
         jobs_total=asked * contestants * request.repeats,
@@ -112,6 +119,16 @@ def freeze_judging(request: EnqueueRequest, suite: SuiteVersion) -> RunJudging:
         return RunJudging()
     rubric = judging_rubric(request.rubric or suite.rubric, f"suite {suite.name!r}")
     return first_judging(list(dict.fromkeys(request.judges)), rubric, self_judging=request.self_judging)
+
+
+def freeze_fidelity(request: EnqueueRequest) -> RunFidelity | None:
+    """What the models are held against. Raises UsageError where that is the only one of them."""
+    reference = request.fidelity_to
+    if reference is None:
+        return None
+    if set(request.models) == {reference}:
+        raise UsageError(f"--fidelity-to {reference} is the run's only model, so there is nothing to hold against it.")
+    return RunFidelity(reference=reference, path=request.paths.get(reference))
 
 
 def freeze_ending(request: EnqueueRequest, start: datetime) -> Ending:
@@ -195,6 +212,8 @@ def run_differences(old: Run, new: Run) -> list[str]:
             name = model.name
             was, now = old.set_model_parameters.get(name, {}), new.set_model_parameters.get(name, {})
             phrases += _changes(was, now, f"{name}:")
+            if model.policy != before[name].policy:
+                phrases.append(f"{name} is {_policy(model)}, was {_policy(before[name])}")
             if None not in (model.path, before[name].path) and model.path != before[name].path:
                 phrases.append(f"the file of {name} is {model.path}, was {before[name].path}")
     if old.nightjar_version != new.nightjar_version:
@@ -239,6 +258,9 @@ def _scored_otherwise(old: Run, new: Run) -> list[str]:
         phrases.append(f"the judges are {now.judges or 'none'}, were {was.judges or 'none'} (see `nightjar judge`)")
     if old.embed_model != new.embed_model:
         phrases.append(f"the embedding model is {new.embed_model or 'none'}, was {old.embed_model or 'none'}")
+    was_to, now_to = (each.fidelity.reference if each.fidelity is not None else "none" for each in (old, new))
+    if was_to != now_to:
+        phrases.append(f"--fidelity-to is {now_to}, was {was_to}")
     if old.measures != new.measures:
         phrases.append(f"the measures are {_names(new.measures)}, were {_names(old.measures)}")
     return phrases
@@ -281,6 +303,12 @@ def _changes(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str) -> lis
 
 def _value(layer: Mapping[str, Any], key: str) -> str:
     return repr(layer[key]) if key in layer else "not set"
+
+
+def _policy(model: RunModel) -> str:
+    if model.policy is None:
+        return "no policy"
+    return f"{model.policy.id} of {', '.join(model.policy.candidates)}"
 
 
 def _suite(run: Run) -> str:

@@ -7,23 +7,26 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from nightjar.config.counting import are, how_many
-from nightjar.config.errors import ModelError, ParameterError
+from nightjar.config.errors import ModelError, ParameterError, UsageError
 from nightjar.jobs.database import Database
 from nightjar.jobs.documents import Run, SequenceRef
 from nightjar.jobs.memory import SHARED, check_memory
 from nightjar.jobs.models import ModelFacts, ModelKind, ModelSource
 from nightjar.jobs.parameters import Parameters
 from nightjar.jobs.published import known_facts, published
+from nightjar.jobs.routed import FrozenPolicy
 from nightjar.jobs.sequences import PLAIN
 from nightjar.jobs.variants import Contestant
 from nightjar.pipeline.judging.start import check_judges
 from nightjar.pipeline.runs.remote_plan import (
+    PlannedSequence,
     check_budget,
     check_remote,
     expected_cost,
     planned_sequence,
 )
 from nightjar.pipeline.runs.request import EnqueueRequest
+from nightjar.pipeline.runs.routed_models import Routes, check_local_only, read_routes, shares_sentence
 
 Enforceable = Callable[[Mapping[str, Any]], None]
 """Raises ParameterError for a schema or a grammar that cannot be enforced, which the engine knows, and ModelError for
@@ -35,16 +38,57 @@ DEFAULT_TEMPERATURE: float = Parameters().temperature
 
 
 async def check_models(
-    request: EnqueueRequest, sequences: Sequence[SequenceRef], database: Database
+    request: EnqueueRequest,
+    policies: Mapping[str, FrozenPolicy],
+    sequences: Sequence[SequenceRef],
+    database: Database,
 ) -> dict[str, ModelFacts]:
-    """Published facts of the models by name. Raises UnknownNameError, and ModelError for a model of the wrong kind."""
-    facts = await known_facts(request.models, {*request.known_models, *request.paths}, database)
+    """Published facts of the models, and of those that answer for its policies, by name.
+
+    Raises UnknownNameError, and ModelError for a model of the wrong kind.
+    """
+    models = [name for name in request.models if name not in policies]
+    models += [name for policy in policies.values() for name in policy.candidates]
+    facts = await known_facts(models, {*request.known_models, *request.paths}, database)
     for model in facts.values():
         check_kind(model, sequences)
     await check_judges(request.judges, {*request.known_models, *request.paths}, database)
     if request.embed_model is not None:
         await check_embedder(request.embed_model, {*request.known_models, *request.paths}, database)
+    if request.fidelity_to is not None:
+        await check_fidelity(request, facts, sequences, database)
     return facts
+
+
+async def check_fidelity(
+    request: EnqueueRequest,
+    facts: Mapping[str, ModelFacts],
+    sequences: Iterable[SequenceRef],
+    database: Database,
+) -> None:
+    """Raises UnknownNameError, and UsageError or ModelError where the models cannot be held against the reference."""
+    name = request.fidelity_to or ""
+    if all(sequence.scored for sequence in sequences):
+        raise UsageError(
+            "--fidelity-to reads the run's replies, and this suite only scores given texts: there are none. `nightjar "
+            "fidelity` compares on a text."
+        )
+    known = {*request.known_models, *request.paths}
+    both = {**facts, **await known_facts([name], known, database)}
+    for model in both.values():
+        if model.source is ModelSource.REMOTE or model.kind is ModelKind.EMBEDDING:
+            what = "answers at an endpoint, which tells no distributions" if model.source is ModelSource.REMOTE else ""
+            raise ModelError(
+                f"{model.name!r} {what or 'is an embedding model and foretells no token'}: --fidelity-to takes models "
+                "that a worker loads. Leave it out of the run, or run it without --fidelity-to."
+            )
+    sizes = {model.name: model.file.vocabulary for model in both.values() if model.file is not None}
+    other = next((model for model, size in sizes.items() if size != sizes.get(name, size)), None)
+    if other is not None:
+        raise ModelError(
+            f"{other!r} has another vocabulary than {name!r}: {sizes[other]:,} and {sizes[name]:,} entries. "
+            "Distributions over different tokens cannot be compared; name models of one family."
+        )
 
 
 async def check_embedder(name: str, known: Iterable[str], database: Database) -> None:
@@ -174,16 +218,20 @@ async def check_endpoints(
     Raises ParameterError, ModelError for what such a model cannot do, UsageError for a budget that cannot be kept.
     """
     helpers = [*request.judges, *([request.embed_model] if request.embed_model else [])]
-    facts = {name: model.facts for name, model in (await published([*request.models, *helpers], database)).items()}
+    names = [*request.models, *run.candidates, *helpers]
+    facts = {name: model.facts for name, model in (await published(names, database)).items()}
+    if request.local_only:
+        check_local_only([model for name, model in facts.items() if name in (*request.models, *helpers)])
     check_budget(run.budget, facts.values())
-    remote = {model.name: facts[model.name] for model in run.models if model.name in facts}
-    remote = {name: model for name, model in remote.items() if model.remote is not None}
+    routes = await read_routes(run, sequences)
+    notes = [shares_sentence(each.name, each.policy, routes[each.name]) for each in run.models if each.policy]
+    asked = {name: facts[name] for name in dict.fromkeys((*request.models, *run.candidates)) if name in facts}
+    remote = {name: model for name, model in asked.items() if model.remote is not None}
     if not remote:
-        return []
+        return notes
     documents = sorted({sequence.document for sequence in sequences})
     rows = database.raw["sequences"].find({"_id": {"$in": documents}}, {"sequence": 1})
     planned = [planned_sequence(row["sequence"]) async for row in rows]
-    notes = []
     for name, model in remote.items():
         assert model.remote is not None
         above = {**run.set_parameters, **run.set_model_parameters.get(name, {})}
@@ -194,7 +242,19 @@ async def check_endpoints(
         if model.remote.price is None:
             notes.append(f"Nobody knows the price of {name}: what it costs will be unknown (`price` in models.toml).")
         else:
-            below = model.registry_parameters
-            cost = expected_cost(name, model.remote.price, planned, layers, below=below, repeats=run.repeats)
-            notes.append(cost.sentence())
+            below, price = model.registry_parameters, model.remote.price
+            for whose, theirs in _shares(name, request, routes, planned).items():
+                notes.append(expected_cost(whose, price, theirs, layers, below=below, repeats=run.repeats).sentence())
     return notes
+
+
+def _shares(
+    name: str, request: EnqueueRequest, routes: Routes, planned: Sequence[PlannedSequence]
+) -> dict[str, list[PlannedSequence]]:
+    """What a model is asked for itself and for each policy. A policy's other candidates may hand more to it."""
+    shares = {name: list(planned)} if name in request.models else {}
+    for policy, routed in routes.items():
+        mine = [each for each in planned if routed[each.id].models[0] == name]
+        if mine:
+            shares[f"{name} (for {policy})"] = mine
+    return shares

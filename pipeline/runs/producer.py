@@ -29,6 +29,7 @@ from nightjar.pipeline.runs.preflight import (
     warnings,
 )
 from nightjar.pipeline.runs.request import EnqueueRequest
+from nightjar.pipeline.runs.routed_models import freeze_policies
 from nightjar.pipeline.runs.waves import check_waves
 from nightjar.pipeline.runs.write_jobs import Progress, finish_expansion
 from nightjar.pipeline.suites.catalogue import take_suite
@@ -76,8 +77,10 @@ async def plan_run(
     moment = now or await database.now()
     suite, imported = await take_suite(request.suite, database)
     sequences = select(suite.sequences, request.only, request.limit)
-    facts = await check_models(request, sequences, database)
-    run = freeze(request, suite, sequences, identity=uuid.uuid4().hex, now=moment, version=NIGHTJAR_VERSION)
+    policies = await freeze_policies(request, database)
+    facts = await check_models(request, policies, sequences, database)
+    fresh = uuid.uuid4().hex
+    run = freeze(request, suite, sequences, identity=fresh, now=moment, version=NIGHTJAR_VERSION, policies=policies)
     notes = await check_ending(run, sequences, database)
     if run.waves is not None:
         notes += check_waves(run, await known_scales(run, sequences))

@@ -12,6 +12,7 @@ from nightjar.config.errors import UnknownNameError, UsageError
 from nightjar.jobs import parameters
 from nightjar.jobs.ending import Gate, Hook
 from nightjar.jobs.parameters import ParameterSource
+from nightjar.jobs.policies import is_routed
 from nightjar.jobs.variants import MOST_VARIANTS, Variant
 from nightjar.pipeline.durations import parse_deadline
 from nightjar.pipeline.runs.expand import MAX_REPEATS
@@ -44,6 +45,8 @@ class EnqueueRequest(BaseModel):
     """A name, in which `{date}` becomes the day (UTC); None: a generated one."""
     budget: float | None = Field(None, gt=0)
     """US dollars that its models at endpoints may cost."""
+    local_only: bool = False
+    """Nothing of it is sent to an endpoint."""
     priority: int = Field(0, ge=-1000, le=1000)
     max_tries: int = Field(3, ge=1, le=100)
     judges: tuple[Name, ...] = ()
@@ -53,6 +56,8 @@ class EnqueueRequest(BaseModel):
     self_judging: bool = False
     embed_model: Name | None = None
     """A model that embeds replies and references, for similarities."""
+    fidelity_to: Name | None = None
+    """The model that the others are held against, token by token, on the run's own conversations."""
     measures: dict[str, Any] = Field(default_factory=dict)
     """Name -> argument (true: none), beside what the suite asks for."""
     until: Literal["decided"] | None = None
@@ -95,7 +100,8 @@ def make_request(**options: Any) -> EnqueueRequest:
         raise UsageError(f"{option} is {first['input']!r}: {_plain(first['msg'])}.") from None
     parameters.check(request.set_parameters, ParameterSource.SET)
     for model, values in request.set_model_parameters.items():
-        if model not in (*request.models, *request.judges):
+        policies = any(map(is_routed, request.models))  # whose candidates may be meant: freezing them checks that
+        if model not in (*request.models, *request.judges) and not policies:
             known = (*request.models, *request.judges)
             raise UnknownNameError("model in this run", model, known, "Check --set MODEL:key=value.")
         parameters.check(values, f"--set {model}:")

@@ -8,7 +8,7 @@ may be there or not, and are written under the same ids.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from itertools import islice
@@ -25,6 +25,7 @@ from nightjar.jobs.events import EventKind, Moved
 from nightjar.jobs.patience import patiently
 from nightjar.jobs.states import RunStatus
 from nightjar.pipeline.runs.expand import JobSpec, expand, expand_waves
+from nightjar.pipeline.runs.routed_models import job_routes, read_routes
 
 BATCH_JOBS = 5_000
 Progress = Callable[[int, int], None]
@@ -86,8 +87,8 @@ async def _rows_left(run: Run, database: Database) -> Iterator[Row]:
         raise ServiceError(f"The suite of run {run.name!r} is gone from MongoDB; the run cannot be written.")
     taken = set(run.sequences)
     sequences = [sequence for sequence in suite.sequences if sequence.id in taken]
-    specs = _specs(run, sequences)
-    return _rows(run, specs, await database.now())
+    specs, now = _specs(run, sequences), await database.now()
+    return _rows(run, specs, now, job_routes(run, await read_routes(run, sequences), now))
 
 
 def _specs(run: Run, sequences: Sequence[SequenceRef]) -> Iterator[JobSpec]:
@@ -126,15 +127,20 @@ def _as_seen(run: Run) -> Row:
     return {"_id": run.id, "status": RunStatus.EXPANDING, "jobs_total": run.jobs_total}
 
 
-def _rows(run: Run, specs: Iterator[JobSpec], now: datetime) -> Iterator[Row]:
-    """Job documents as MongoDB holds them: one made by the schema, the others its copies, which is far quicker."""
+def _rows(run: Run, specs: Iterator[JobSpec], now: datetime, routes: Mapping[str, Mapping[str, Row]]) -> Iterator[Row]:
+    """Job documents as MongoDB holds them: one made by the schema, the others its copies, which is far quicker.
+
+    `routes`: policy -> sequence -> `Job.routed`.
+    """
     pattern: dict[str, Any] | None = None
     for spec in specs:
         if pattern is None:
             pattern = get_dict(_job(run, spec, now), to_db=True)
+        routed = routes[spec.contestant.model][spec.sequence.id] if spec.contestant.model in routes else None
         yield pattern | {
             "_id": spec.id,
-            "model": spec.contestant.model,
+            "model": spec.contestant.model if routed is None else routed["order"][0],
+            "routed": routed,
             "variant": spec.contestant.variant,
             "sequence": spec.sequence.id,
             "sequence_digest": spec.sequence.digest,

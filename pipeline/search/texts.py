@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from nightjar.jobs.routed import asked_as
 from nightjar.jobs.states import JobKind
 from nightjar.jobs.unindexed import IndexableJob
 from nightjar.jobs.variants import contestant_name
@@ -24,7 +25,7 @@ def texts_of_job(job: IndexableJob) -> Iterator[tuple[TextPlace, str]]:
                 turn=turn,
                 part=part,
                 source=row["_id"],
-                model=row["model"] if judge else contestant_name(row["model"], row.get("variant")),
+                model=row["model"] if judge else contestant_name(asked_as(row), row.get("variant")),
                 user=(row.get("live") or {}).get("user"),
             )
             yield place, text.strip()

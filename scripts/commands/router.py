@@ -1,4 +1,4 @@
-"""`nightjar router`: which model answers which live request."""
+"""`nightjar router`: which model answers which request."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import typer
 from nightjar.scripts.views.output import Json, console, emit_json, plain, table
 
 if TYPE_CHECKING:
-    from nightjar.jobs.policies import NearestRule, RoutingPolicy, Validation
+    from nightjar.jobs.policies import RoutingPolicy, Validation
 
 NEEDED_BY = "A router by nearest prompts"
 
@@ -110,6 +110,7 @@ def validate(name: Name, runs: Runs, as_json: Json = False) -> None:
     from nightjar.jobs.lookup import find_run
     from nightjar.jobs.policies import find_policy
     from nightjar.pipeline.routing.start import validate_policy
+    from nightjar.pipeline.routing.words import worth
     from nightjar.scripts.session import open_session, run_async
     from nightjar.workers.embedder.client import open_embedder
 
@@ -125,7 +126,7 @@ def validate(name: Name, runs: Runs, as_json: Json = False) -> None:
     if as_json:
         emit_json({"validation": None if said is None else said.model_dump(mode="json")})
     else:
-        print(plain(_worth(said)))
+        print(plain(worth(said)))
 
 
 @app.command()
@@ -136,9 +137,9 @@ def activate(
     ] = False,
 ) -> None:
     """Have requests go by this version. Example: nightjar router activate router:chat@2"""
-    from nightjar.config.errors import UsageError
-    from nightjar.jobs.policies import PolicyKind, activate_policy, find_policy
+    from nightjar.jobs.policies import activate_policy, find_policy
     from nightjar.pipeline.routing.nearest import check_policy_embedder
+    from nightjar.pipeline.routing.words import check_worth
     from nightjar.scripts.session import open_session, run_async
     from nightjar.workers.embedder.client import open_embedder
 
@@ -147,11 +148,7 @@ def activate(
             policy = await find_policy(name)
             if policy.nearest is not None and not force:  # else every request would go to the default
                 check_policy_embedder(policy, (await open_embedder(session.settings, NEEDED_BY)).facts)
-            said = policy.validation
-            if policy.kind is PolicyKind.ROUTER and not force and (said is None or not said.beats_mix):
-                raise UsageError(
-                    f"{policy.address}@{policy.version}: {_worth(said)} --force activates it all the same."
-                )
+            check_worth(policy, force=force, remedy="--force activates it all the same.")
             await activate_policy(policy, session.database)
             return policy
 
@@ -208,6 +205,7 @@ def _row(policy: RoutingPolicy) -> dict[str, Any]:
 
 def _show(policy: RoutingPolicy, *, as_json: bool) -> None:
     from nightjar.jobs.policies import PolicyKind
+    from nightjar.pipeline.routing.words import nearest_words, worth
 
     if as_json:
         emit_json({"policy": _row(policy)})
@@ -218,39 +216,10 @@ def _show(policy: RoutingPolicy, *, as_json: bool) -> None:
         print("Asked in this order; not learnt.")
         return
     if policy.nearest is not None:
-        print(plain(_nearest_words(policy.nearest)))
+        print(plain(nearest_words(policy.nearest)))
     else:
         rows = [(rule.tag, rule.model or policy.default, rule.pairs, rule.reason) for rule in policy.rules]
         console().print(table(None, ("tag", "answered by", "sequences>", "why"), rows))
-    print(plain(f"All else is answered by {policy.default}. {_worth(policy.validation)}"))
+    print(plain(f"All else is answered by {policy.default}. {worth(policy.validation)}"))
     if not policy.active:
         print(plain(f"`nightjar router activate {policy.address}@{policy.version}` has requests go by it."))
-
-
-def _nearest_words(rule: NearestRule) -> str:
-    return (
-        f"By the nearest {rule.neighbours} of {rule.prompts} prompts, as {rule.embedder} ({rule.embedder_digest[:12]}) "
-        f"sees them. A request without {rule.least_pairs} prompts of a cosine of at least {rule.near:.2f} goes to the "
-        "default."
-    )
-
-
-def _worth(said: Validation | None) -> str:
-    """A validation in words."""
-    from nightjar.jobs.remote_models import usd_text
-
-    if said is None:
-        return "No sequence was held out, so that nothing is known of what it is worth."
-    better = "better than" if said.beats_mix else "not shown to be better than"
-    costs = ""
-    if said.usd is not None and said.usd_best is not None:
-        costs = (
-            f" A conversation costs {usd_text(said.usd)}, and {usd_text(said.usd_best)} where the default answers all."
-        )
-    if said.covered is not None:
-        costs += f" For {said.covered:.0%} of them something is known; the others go to the default."
-    return (
-        f"On {said.sequences} held-out sequences it scores {said.policy:.3f}: always the cheapest {said.cheapest:.3f}, "
-        f"always the default {said.best:.3f}, a random mix of equal shares {said.mix:.3f}. It is {better} that mix; "
-        f"{said.share_cheapest:.0%} go to the cheapest.{costs}"
-    )

@@ -112,8 +112,10 @@ async def _serve(listening: Listening, *, beside: tuple[str, ...] | None, open_:
     from nightjar.config.settings import load_settings
     from nightjar.config.stopping import end_signals
     from nightjar.scripts.beside_serve import working_beside
+    from nightjar.scripts.cleanup_apart import cleanup_apart
     from nightjar.scripts.doctor.apart import checks_apart
     from nightjar.scripts.enforceable import check_enforceable
+    from nightjar.scripts.noting_machine import noting_machine
     from nightjar.scripts.session import open_session
     from nightjar.web.app import create_app
     from nightjar.web.arrival import Arrival
@@ -135,6 +137,7 @@ async def _serve(listening: Listening, *, beside: tuple[str, ...] | None, open_:
             rules=rules,
             mongo_url=session.urls.mongo,
             checks=checks_apart,
+            cleanup=cleanup_apart,
             enforceable=check_enforceable,
         )
         stack.push_async_callback(app_.state.site.heavy.close)
@@ -143,6 +146,7 @@ async def _serve(listening: Listening, *, beside: tuple[str, ...] | None, open_:
         stack.push_async_callback(app_.state.site.nearest.close)
         await stack.enter_async_context(app_.state.site.live)
         await stack.enter_async_context(app_.state.site.feed)
+        await stack.enter_async_context(noting_machine(session))
         if beside is not None:
             await stack.enter_async_context(working_beside(settings.home / "logs", beside))
         link = await arrival.link(rules, session.database)

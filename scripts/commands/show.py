@@ -60,7 +60,8 @@ async def _show(name: str, prompt: str | None, model: str | None, *, rendered: b
             transcripts, notes = await _rendered(run, jobs, transcripts, session)
     if as_json:
         about = {"run": {"id": run.id, "name": run.name}, "prompt": sequence}
-        emit_json({**about, "conversations": [asdict(transcript) for transcript in transcripts], "notes": notes})
+        rows = [asdict(each) | {"routed": each.routed and each.routed.model_dump(mode="json")} for each in transcripts]
+        emit_json({**about, "conversations": rows, "notes": notes})
     else:
         print_transcripts(run, sequence, transcripts, notes)
 

@@ -167,9 +167,10 @@ async def _roam(
 
 async def _beside_standby(work: Work, *, dispatches: bool) -> int:
     """The work, and a standby dispatcher unless the process that started this one has its own."""
+    from nightjar.scripts.noting_machine import noting_machine
     from nightjar.scripts.standby import standing_by
 
-    async with open_session(service=True) as session:
+    async with open_session(service=True) as session, noting_machine(session):
         if not dispatches:
             return await work(session, None)
         async with standing_by(session) as standby:

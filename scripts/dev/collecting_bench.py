@@ -130,12 +130,17 @@ async def _write(turns: int) -> str:
 
 
 async def _insert(database: Database, repeats: int) -> str:
-    from nightjar.jobs.documents import Run, RunModel, SequenceDocument, SequenceRef, SuiteVersion
-    from nightjar.jobs.identity import digest
-    from nightjar.jobs.states import RunStatus
-
     about = [sequence(number) for number in range(SEQUENCES)]
-    names = {one.id: digest("sequence", one.model_dump(mode="json")) for one in about}
+    await insert_made_up_suite(about)
+    return await insert_made_up_run(about, database, name=f"bench-{repeats}", repeats=repeats)
+
+
+async def insert_made_up_suite(about: list[Sequence]) -> None:
+    """The suite that all made-up runs are of, with these sequences."""
+    from nightjar.jobs.documents import SequenceDocument, SequenceRef, SuiteVersion
+    from nightjar.jobs.identity import digest
+
+    names = _document_names(about)
     for one in about:
         await SequenceDocument(id=names[one.id], sequence=one).insert()
     await SuiteVersion(
@@ -149,10 +154,20 @@ async def _insert(database: Database, repeats: int) -> str:
             for s in about
         ],
     ).insert()
+
+
+async def insert_made_up_run(
+    about: list[Sequence], database: Database, *, name: str, repeats: int, **changes: Any
+) -> str:
+    """A run of these sequences with all its replies; its id. `changes` are fields of the run."""
+    from nightjar.jobs.documents import Run, RunModel
+    from nightjar.jobs.identity import digest
+    from nightjar.jobs.states import RunStatus
+
+    fields: dict[str, Any] = {"status": RunStatus.JUDGING, "created_at": START} | changes
     run = Run(
-        id=digest("run", repeats),
-        name=f"bench-{repeats}",
-        status=RunStatus.JUDGING,
+        id=digest("run", name),
+        name=name,
         suite=digest("bench"),
         suite_name="bench",
         suite_version=1,
@@ -163,11 +178,11 @@ async def _insert(database: Database, repeats: int) -> str:
         date="2026-11-20",
         nightjar_version="0",
         content=digest("content"),
-        created_at=START,
+        **fields,
     )
     await run.insert()
     batch: list[dict[str, Any]] = []
-    for document in _jobs(run.id, about, names, repeats):
+    for document in _jobs(run.id, about, _document_names(about), repeats):
         batch.append(document)
         if len(batch) == 1000:
             await database.jobs.insert_many(batch, ordered=False)
@@ -175,6 +190,12 @@ async def _insert(database: Database, repeats: int) -> str:
     if batch:
         await database.jobs.insert_many(batch, ordered=False)
     return run.id
+
+
+def _document_names(about: list[Sequence]) -> dict[str, str]:
+    from nightjar.jobs.identity import digest
+
+    return {one.id: digest("sequence", one.model_dump(mode="json")) for one in about}
 
 
 def sequence(number: int) -> Sequence:

@@ -61,6 +61,9 @@ class RunOptions:
         float | None,
         typer.Option(metavar="USD", help="Send nothing more to endpoints where it could cost more than this."),
     ] = None
+    local_only: Annotated[
+        bool, typer.Option("--local-only", help="Send nothing to an endpoint: policies choose among local models.")
+    ] = False
     judges: Annotated[
         list[str] | None, typer.Option("--judge", help="A model that judges the replies; repeatable.")
     ] = None
@@ -73,6 +76,10 @@ class RunOptions:
     embed_model: Annotated[
         str | None,
         typer.Option("--embed-model", help="An embedding model: compares replies with references and turn by turn."),
+    ] = None
+    fidelity_to: Annotated[
+        str | None,
+        typer.Option(metavar="MODEL", help="Hold the others against this model, token by token, on the run's replies."),
     ] = None
     measures: Annotated[
         list[str] | None,
@@ -91,7 +98,7 @@ class RunOptions:
 
 
 SUITE = typer.Option("--suite", "-s", help="The suite's name, or NAME@VERSION.")
-MODELS = typer.Option("--model", "-m", help="A model's name; may be given several times.")
+MODELS = typer.Option("--model", "-m", help="A model's name, alias:NAME or router:NAME; repeatable.")
 
 
 @dataclass(frozen=True, kw_only=True)

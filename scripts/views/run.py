@@ -40,6 +40,7 @@ def print_run(run: RunDetail) -> None:
         f"parameters set: {_sets(run)}",
         *([f"every model with each of the variants {', '.join(run.variants)}"] if run.variants else []),
         *([run.waves.sentence()] if run.waves is not None else []),
+        *([f"held against {run.fidelity.reference}, token by token"] if run.fidelity is not None else []),
         f"created {run.created_at}, finished {run.finished_at or 'not yet'}, Nightjar {run.nightjar_version}",
     ]
     print(plain("\n".join(lines)))
@@ -49,6 +50,10 @@ def print_run(run: RunDetail) -> None:
         console().print(table("Judgings", ("judging>", "judges", "rubric", "status", "began"), rows))
     columns = ("model", "file digest", *(f"{status.lower()}>" for status in JobStatus), "turns>", "empty>")
     console().print(table(None, columns, [_model_row(model) for model in run.models]))
+    for model in run.models:
+        if model.answered is not None:
+            shares = ", ".join(f"{name} {how_many(count, 'conversation')}" for name, count in model.answered.items())
+            print(plain(f"{model.name} is answered by: {shares}"))
     if run.dead_reasons:
         rows = [[dead.jobs, dead.reason, dead.example[:12]] for dead in run.dead_reasons]
         console().print(table("Dead jobs", ("jobs>", "reason", "for example"), rows))
@@ -77,7 +82,7 @@ def _judging_row(judging: JudgingView, shown: int | None) -> list[Any]:
 
 
 def _model_row(model: RunModelView) -> list[Any]:
-    digest = model.digest[:12] if model.digest else "not loaded yet"
+    digest = model.policy or (model.digest[:12] if model.digest else "not loaded yet")
     counts = model.jobs or {}
     return [model.name, digest, *(counts.get(key) for key in [*map(str, JobStatus), "turns", "empty"])]
 

@@ -53,7 +53,7 @@ def _reply(screen: Console, transcript: ShownTranscript, turn: ShownTurn | None,
         return
     written = f"({how_many(turn.reply_tokens, 'token')}, ended by {turn.finish_reason})"
     _line(screen, f"\n{name}  {'(natural logarithms)' if turn.given_texts else written}", "bold")
-    for line in _prompt_facts(turn):
+    for line in _prompt_facts(transcript, turn):
         _text(screen, line, "dim")
     if turn.rendered is not None:
         _text(screen, f"The prompt as rendered:\n{turn.rendered}", "dim")
@@ -69,7 +69,9 @@ def _reply(screen: Console, transcript: ShownTranscript, turn: ShownTurn | None,
         _text(screen, line, "magenta")
 
 
-def _prompt_facts(turn: ShownTurn) -> Iterator[str]:
+def _prompt_facts(transcript: ShownTranscript, turn: ShownTurn) -> Iterator[str]:
+    if transcript.routed is not None:
+        yield f"Answered by {transcript.routed.who(turn.number - 1)}: {transcript.routed.words}"
     if turn.left_out:
         yield f"Without {_turns(turn.left_out)}"
     if turn.recalled:

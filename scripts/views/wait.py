@@ -132,9 +132,10 @@ async def _look(run: Run, database: Database) -> tuple[Ended, str]:
 async def hint(run: Run, database: Database) -> str:
     """Why the run may not be moving; empty where workers are at it."""
     from nightjar.jobs.backlog import has_open_jobs, live_slots, live_workers
+    from nightjar.jobs.model_files import replying_models
 
     if run.status is RunStatus.ACTIVE:
-        needed = [model.name for model in run.models if await has_open_jobs(run.id, database, model=model.name)]
+        needed = [name for name in replying_models(run) if await has_open_jobs(run.id, database, model=name)]
     elif run.status is RunStatus.JUDGING:
         needed = run.judging.at_work
     else:
@@ -170,9 +171,11 @@ async def unserved_notes(run: Run, settings: Settings, database: Database) -> tu
 
 def _needed(run: Run) -> list[str]:
     """Models that the run's jobs are for, now or later."""
+    from nightjar.jobs.model_files import replying_models
+
     judges = run.judging.wanted.judges if run.judging.wanted is not None else ()
     helping = [*judges, *([run.embed_model] if run.embed_model else [])]
-    return list(dict.fromkeys([*(model.name for model in run.models), *helping]))
+    return list(dict.fromkeys([*replying_models(run), *helping]))
 
 
 class _Told:

@@ -90,6 +90,30 @@ def test_local_and_remote_are_compared_in_one_run_and_the_report_has_the_costs(
     assert [path for path in written if KEY.encode() in path.read_bytes()] == []
 
 
+def test_a_policy_is_evaluated_and_falls_back(home: Home, fake: FakeEndpoint, tmp_path: Path) -> None:
+    """The endpoint of its first candidate refuses: a model that was served before is served again for its jobs."""
+    home.ok("router", "alias", "cloud-first", CLOUD, DEMO)
+    fake.always = "402"
+    done = home.run(
+        *("eval", *EVAL, "-m", DEMO, "-m", "alias:cloud-first", "--name", "routed"),
+        *("--out", str(tmp_path), "-f", "json", "-f", "html"),
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    report = json.loads((tmp_path / "routed.json").read_text("utf-8"))
+    assert [model["name"] for model in report["models"]] == [DEMO, "alias:cloud-first"]
+    assert all(model["turns_missing"] == 0 for model in report["models"])
+    assert [(each["model"], each["taken_over"] > 0) for each in report["routes"]] == [(CLOUD, False), (DEMO, True)]
+    assert "Who answered for the policies" in (tmp_path / "routed.html").read_text("utf-8")
+    shown = " ".join(home.ok("show", "routed", "--model", "alias:cloud-first").split())
+    assert f"Answered by {DEMO}: {CLOUD} (alias, not learnt); from turn 1 {DEMO} ({CLOUD} gave none: fake is" in shown
+    assert f"alias:cloud-first is answered by: {DEMO}" in home.ok("run", "show", "routed")
+    refused = home.run("eval", *EVAL, "-m", "alias:cloud-frist")
+    assert refused.returncode == 2
+    assert "alias:cloud-first" in refused.stderr
+    fake.always = None
+    home.ok("endpoint", "test", "fake")  # ends the pause
+
+
 def test_what_it_cannot_do_and_a_budget_that_cannot_be_kept_are_refused_first(home: Home) -> None:
     for words, says in (
         (("--set", f"{CLOUD}:top_logprobs=2"), "top_logprobs is set"),

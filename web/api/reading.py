@@ -25,7 +25,9 @@ from nightjar.web.site import site_of
 from nightjar.workers.library.inventory import Held, inventory
 
 MOST_RUNS = 200
-SOON_S = 2
+WAIT_S = 10.0
+"""How long a request waits for what is being worked out; a program has no page that is told of it."""
+AGAIN_S = 2
 
 
 async def status_json(request: Request) -> Response:
@@ -51,15 +53,15 @@ async def run_json(request: Request, name: str) -> Response:
 
 
 async def report_json(request: Request, name: str) -> Response:
-    """The report of a run that has ended, as `nightjar report --format json` writes it. 503 while it is worked out."""
+    """The report of a run that has ended, as `nightjar report --format json` writes it. 503 where that takes long."""
     site = site_of(request)
     run = await find_run(name, site.database)
     if run.outcome.finished_at is None:
         raise UsageError(f"Run {run.name!r} is {run.status}; its report comes with its end.")
     task = HeavyTask(kind="report-json", arguments=(run.id,), version=(await report_task(run)).version)
-    ready = await site.heavy.look(task, patience_s=SOON_S)
+    ready = await site.heavy.look(task, patience_s=WAIT_S)
     if ready is None:
-        raise HTTPException(503, COMPUTING, headers={"retry-after": str(SOON_S)})
+        raise HTTPException(503, COMPUTING, headers={"retry-after": str(AGAIN_S)})
     return FileResponse(ready, media_type="application/json")
 
 
@@ -109,12 +111,12 @@ async def workers_json(request: Request) -> Response:
 
 
 async def recommendations_json(request: Request) -> Response:
-    """Models of the list that fit this machine, best first. 503 while the machine is looked at."""
+    """Models of the list that fit this machine, best first. 503 where the machine is not looked at in time."""
     ready = await site_of(request).heavy.look(
-        HeavyTask(kind="recommended", arguments=(), version="here"), patience_s=SOON_S
+        HeavyTask(kind="recommended", arguments=(), version="here"), patience_s=WAIT_S
     )
     if ready is None:
-        raise HTTPException(503, COMPUTING, headers={"retry-after": str(SOON_S)})
+        raise HTTPException(503, COMPUTING, headers={"retry-after": str(AGAIN_S)})
     return json_answer(request, json.loads(await asyncio.to_thread(ready.read_text, "utf-8")))
 
 

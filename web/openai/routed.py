@@ -19,13 +19,14 @@ from nightjar.jobs.models import ModelSource
 from nightjar.jobs.policies import RoutingPolicy, active_policy
 from nightjar.jobs.published import published
 from nightjar.pipeline.routing.nearest import opening_prompt
-from nightjar.pipeline.routing.route import Routed, route
+from nightjar.pipeline.routing.route import CHARS_PER_TOKEN, CandidateHealth, RequestFeatures, Routed, route
 from nightjar.web.openai.asking import asker, told_without
 from nightjar.web.openai.cached import submit_asks
 from nightjar.web.openai.events import answered
 from nightjar.web.openai.schema import ChatRequest
 from nightjar.web.openai.translate import ChatShape, chat_asks, live_messages
 from nightjar.web.site import site_of
+from nightjar.web.totals import RouteLabel
 
 TAG = "nightjar-tag"
 """Header of a request: what it is about, as the policy's tags name it; several are separated by commas."""
@@ -60,13 +61,19 @@ async def route_request(request: Request, asked: ChatRequest, address: str) -> R
     known = await published(policy.candidates, database)
     local_only = request.headers.get(LOCAL_ONLY, "").strip().lower() == "true"
     allowed = {name for name, model in known.items() if not (local_only and model.facts.source is ModelSource.REMOTE)}
-    tags = [tag.strip() for tag in request.headers.get(TAG, "").split(",") if tag.strip()]
-    served = frozenset(await live_workers(database))
-    chosen = None
+    nearest = None
     if policy.nearest is not None:
         _, said = read_conversation(live_messages(asked.messages))
-        chosen = await site_of(request).nearest.choose(policy, opening_prompt(said, said[-1].text))
-    routed = route(policy, tags, served=served, allowed=allowed, chosen=chosen)
+        nearest = await site_of(request).nearest.choose(policy, opening_prompt(said, said[-1].text))
+    features = RequestFeatures(
+        tags=tuple(tag.strip() for tag in request.headers.get(TAG, "").split(",") if tag.strip()),
+        tokens=sum(len(str(message.get("content") or "")) for message in asked.messages) // CHARS_PER_TOKEN,
+        schema=asked.response_format is not None and asked.response_format.json_schema is not None,
+        nearest=nearest,
+    )
+    contexts = {name: size for name, model in known.items() if (size := model.facts.most_context) is not None}
+    health = CandidateHealth(served=frozenset(await live_workers(database)), allowed=allowed, contexts=contexts)
+    routed = route(policy, features, health)
     if not routed.models:
         why = "each of its models is at an endpoint" if local_only else "none of its models is known"
         raise UsageError(f"Nobody may answer for {policy.address}: {why}.")
@@ -79,6 +86,8 @@ async def answer_routed(request: Request, asked: ChatRequest, address: str, with
     failures: dict[str, str] = {}
     for model in wanted.routed.models:
         is_last = model == wanted.routed.models[-1]
+        label = "fallback" if failures else wanted.routed.kind
+        request.state.route = RouteLabel(policy=wanted.policy.address, reason=label)
         try:
             replies, used = await submit_asks(chat_asks(asked, model, asker(request)), request)
             shape = ChatShape(

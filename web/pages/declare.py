@@ -30,6 +30,7 @@ NAV = (
     ("Compare", "/compare", Action.READ),
     ("Trend", "/trend", Action.READ),
     ("Schedules", "/schedules", Action.READ),
+    ("Costs and router", "/costs", Action.READ),
     ("Suites", "/suites", Action.READ),
     ("Models", "/models", Action.READ),
     ("Workers", "/workers", Action.READ),

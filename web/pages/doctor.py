@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from nightjar.pipeline.report.page.grid import Cell
+from nightjar.web.auth.roles import Action
 from nightjar.web.pages.declare import Visit, page
 from nightjar.web.pages.words import made_table
-from nightjar.web.sheet import Said, Section, Sheet
+from nightjar.web.sheet import Link, Said, Section, Sheet
 from nightjar.web.site import MachineCheck
 
 PATIENCE_S = 0.15
@@ -26,6 +27,7 @@ async def build_doctor(visit: Visit) -> Sheet:
     problems = sum(check.state == "problem" for check in checks)
     return Sheet(
         title="Doctor",
+        links=(Link(text="Cleanup", href="/doctor/cleanup"),) if visit.visitor.can(Action.RUN) else (),
         lead=f"Problems: {problems}." if problems else "No problem was found." if checks else "",
         sections=(
             Section(

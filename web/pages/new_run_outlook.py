@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from nightjar.config.errors import NightjarError
 from nightjar.jobs.documents import Run
+from nightjar.jobs.model_files import replying_models
 from nightjar.jobs.mongo import Database
 from nightjar.jobs.published import published
 from nightjar.jobs.speeds import newest_speed
@@ -19,7 +20,7 @@ READING = "its file is being read"
 
 async def outlook_rows(run: Run, turns: int, site: Site) -> tuple[Table | None, bool]:
     """A row a model: how it fits, and how long its turns take. True where some of it is still being worked out."""
-    names = [model.name for model in run.models]
+    names = replying_models(run)
     fits = {name: await _fit(name, site) for name in names}
     rows = [(name, *fits[name], duration_words(await expected_s(run, name, turns, site.database))) for name in names]
     table = made_table("outlook", ("model", "on this machine", "memory>", "expected time>"), rows)

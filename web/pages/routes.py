@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from nightjar.web.pages import (
+    cleanup,
     computed,
+    costs,
     doctor,
+    duplicates,
     get_models,
     login,
     model,
@@ -13,6 +16,7 @@ from nightjar.web.pages import (
     new_run,
     now,
     play,
+    policies,
     run,
     run_actions,
     runs,
@@ -36,7 +40,10 @@ ROUTES: tuple[Route, ...] = (
     *play.ROUTES,
     *computed.ROUTES,
     *schedules.ROUTES,
+    *costs.ROUTES,
+    *policies.ROUTES,
     *search.ROUTES,
+    *duplicates.ROUTES,
     *settings.ROUTES,
     *suites.ROUTES,
     *suite_upload.ROUTES,
@@ -46,5 +53,6 @@ ROUTES: tuple[Route, ...] = (
     *model.ROUTES,
     *workers.ROUTES,
     *doctor.ROUTES,
+    *cleanup.ROUTES,
     *login.ROUTES,
 )

@@ -10,9 +10,8 @@ from nightjar.jobs.documents import Job, Run
 from nightjar.jobs.lookup import find_run
 from nightjar.jobs.states import TERMINAL_RUNS, JobKind, JobStatus, RunStatus
 from nightjar.jobs.status.grid import SequenceCell, sequence_grid
-from nightjar.jobs.status.run import RunDetail, describe_run
+from nightjar.jobs.status.run import RunDetail, RunModelView, describe_run
 from nightjar.jobs.status.views import RunView
-from nightjar.jobs.variants import contestant_name
 from nightjar.pipeline.report.data.numbers import ABSENT
 from nightjar.pipeline.report.page.grid import Cell, Table
 from nightjar.web.auth.roles import Action
@@ -20,7 +19,8 @@ from nightjar.web.overview import site_overview
 from nightjar.web.pages.declare import Visit, page
 from nightjar.web.pages.rows import queue_rows, troubles
 from nightjar.web.pages.words import duration, linked, made_table, run_address, whole_number
-from nightjar.web.sheet import Button, Link, NamedFact, Section, Sheet, named_facts
+from nightjar.web.sheet import Button, Choice, Field, Form, Link, NamedFact, Section, Sheet, named_facts
+from nightjar.workers.library.registry import read_registry
 
 GRID_ROWS = 200
 """Sequences shown in the grid; transcripts have all of them."""
@@ -75,6 +75,7 @@ async def build_run(visit: Visit) -> RunPage:
             await _grid_section(run, visit),
             Section(id="reasons", heading="Failed jobs", table=_reasons(detail), empty="None."),
             Section(id="gates", heading="Gates", table=_gates(detail), empty="The run has none, or has not ended."),
+            *_judge_section(run, visit),
         ),
     )
 
@@ -88,7 +89,8 @@ async def _watched(run: Run, job: str) -> Watched | None:
 
 def _job_title(job: Job) -> str:
     repeat = f", repeat {job.repeat + 1}" if job.repeat else ""
-    return f"{job.sequence} – {contestant_name(job.model, job.variant)}{repeat}"
+    by = f" ({job.model})" if job.routed is not None else ""
+    return f"{job.sequence} – {job.contestant}{by}{repeat}"
 
 
 async def _writing(run: Run) -> Table | None:
@@ -129,7 +131,7 @@ def _when(text: str | None) -> str:
 def _models(detail: RunDetail) -> Table | None:
     rows = (
         (
-            model.name,
+            Cell(text=model.name, note=_answered(model)),
             whole_number(model.jobs["DONE"]),
             whole_number(model.jobs["PENDING"] + model.jobs["RUNNING"]),
             Cell(text=whole_number(model.jobs["DEAD"]), alert=model.jobs["DEAD"] > 0),
@@ -140,6 +142,13 @@ def _models(detail: RunDetail) -> Table | None:
         if model.jobs is not None
     )
     return made_table("by-model", ("model", "done>", "open>", "failed>", "turns>", "empty>"), rows)
+
+
+def _answered(model: RunModelView) -> str:
+    """Of a policy: its version, and how many conversations are each candidate's."""
+    if model.policy is None:
+        return ""
+    return ", ".join([model.policy, *(f"{name} {count}" for name, count in (model.answered or {}).items())])
 
 
 async def _grid_section(run: Run, visit: Visit) -> Section:
@@ -182,6 +191,28 @@ def _gates(detail: RunDetail) -> Table | None:
     results = detail.gates.results if detail.gates is not None else ()
     rows = ((result.gate, result.about, result.outcome, result.text) for result in results)
     return made_table("gate-results", ("gate", "about", "outcome", "in words"), rows)
+
+
+def _judge_section(run: Run, visit: Visit) -> tuple[Section, ...]:
+    """The form that has a finished run judged again, for whoever may."""
+    if run.status is not RunStatus.DONE or run.transcripts_dropped_at is not None or not visit.visitor.can(Action.RUN):
+        return ()
+    last = run.judging.judges
+    names = sorted({*read_registry(visit.site.settings.models_file).models, *last})
+    judges = tuple(Choice(value=name, text=name, chosen=name in last) for name in names)
+    own = (Choice(value="", text="no"), Choice(value="yes", text="yes"))
+    fields = (
+        Field(name="judge", label="Judges", choices=judges, several=True),
+        Field(name="self_judging", label="A judge may judge its own replies", choices=own),
+    )
+    form = Form(path=run_address(run.name, "judge"), submit="Judge again", fields=fields, posts=True)
+    hint = (
+        "By the rubric of its last judging, else its suite's. What was judged before counts until this is complete, "
+        "and no reply is generated again."
+    )
+    nothing = "" if names else "No model is registered that could judge: `nightjar model pull` fetches one."
+    heading = "Judge again" if last else "Judge"
+    return (Section(id="judge", heading=heading, hint=hint, form=form if names else None, empty=nothing),)
 
 
 def _buttons(run: Run, visit: Visit, *, failed: int, pinned: bool) -> tuple[Button, ...]:

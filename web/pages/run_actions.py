@@ -1,16 +1,19 @@
-"""What is done about a run: pause, resume, cancel, retry, make it a baseline, delete it."""
+"""What is done about a run: pause, resume, cancel, retry, judge again, make it a baseline, delete it."""
 
 from __future__ import annotations
 
 import asyncio
 
 from nightjar.config.counting import how_many
+from nightjar.config.errors import UsageError
 from nightjar.jobs import control
 from nightjar.jobs.documents import Run
 from nightjar.jobs.lookup import find_run
 from nightjar.jobs.removal import remove_run
 from nightjar.web.auth.roles import Action
 from nightjar.web.pages.declare import Done, Visit, post_action
+from nightjar.web.pages.words import run_address
+from nightjar.workers.library.registry import read_registry
 
 PATIENCE_S = 2.0
 """A removal that takes longer goes on by itself; a dispatcher finishes it where this process ends."""
@@ -43,6 +46,20 @@ async def _retry(visit: Visit) -> Done:
     return Done(said=said, about=run.name, details={"jobs": count})
 
 
+async def _judge(visit: Visit) -> Done:
+    """By its last rubric, else the suite's: no file and no address is taken from a request."""
+    from nightjar.pipeline.judging.start import judge_again
+
+    run, judges = await _run(visit), visit.many("judge")
+    if not judges:
+        raise UsageError("Choose at least one model that judges.")
+    known = tuple(read_registry(visit.site.settings.models_file).models)
+    own = visit.one("self_judging") == "yes"
+    judged = await judge_again(run, judges, None, visit.site.database, known_models=known, self_judging=own)
+    said = f"{judged.name} is judged again by {', '.join(judges)}; the judging before counts until that is complete."
+    return Done(said=said, about=run.name, to=run_address(run.name), details={"judges": judges})
+
+
 async def _make_baseline(visit: Visit) -> Done:
     from nightjar.pipeline.compare.baseline import set_baseline  # reads reports, which pages never do
 
@@ -67,6 +84,7 @@ ROUTES = (
     post_action("/runs/{name}/resume", Action.RUN, _resume),
     post_action("/runs/{name}/cancel", Action.RUN, _cancel),
     post_action("/runs/{name}/retry", Action.RUN, _retry),
+    post_action("/runs/{name}/judge", Action.RUN, _judge),
     post_action("/runs/{name}/baseline", Action.RUN, _make_baseline),
     post_action("/runs/{name}/remove", Action.REMOVE, _remove),
 )

@@ -11,6 +11,7 @@ from nightjar.config.errors import UsageError
 from nightjar.jobs.documents import Run
 from nightjar.jobs.mongo import Database
 from nightjar.jobs.parameters import FinishReason
+from nightjar.jobs.routed import asked_query
 from nightjar.jobs.states import JobKind, JobStatus
 from nightjar.jobs.status.transcript import jobs_scored
 from nightjar.web.pages.declare import Visit
@@ -60,7 +61,7 @@ class TalkFilter:
         query: dict[str, Any] = {"run": run.id, "kind": JobKind.REPLY}
         plain = {"sequence": self.sequence, "tags": self.tag, "labels": self.label}
         query |= {name: value for name, value in plain.items() if value}
-        query |= {"model": {"$in": list(self.models)}} if self.models else {}
+        query |= {"$and": [{"$or": [asked_query(name) for name in self.models]}]} if self.models else {}
         query |= {"status": self.status} if self.status in list(JobStatus) else {}
         query |= {"turns.draws.finish_reason": self.finish} if self.finish else {}
         if self.text:

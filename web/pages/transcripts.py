@@ -9,6 +9,7 @@ from nightjar.config.errors import UsageError
 from nightjar.jobs.documents import Job, Run
 from nightjar.jobs.labels import label_job
 from nightjar.jobs.lookup import find_run
+from nightjar.jobs.routed import JobRoute
 from nightjar.jobs.states import JobStatus
 from nightjar.jobs.status.transcript import ShownScore, ShownTranscript, ShownTurn, read_transcripts, scorers_of
 from nightjar.web.auth.roles import Action
@@ -77,7 +78,11 @@ async def build_talks(visit: Visit) -> TalksPage:
     wanted = TalkFilter.of(visit)
     at = page_number(visit.one("page"))
     found = Job.find(await wanted.query(run, database))
-    found = found.sort("+sequence", "+repeat", "+model", "+_id") if wanted.beside else found.sort("+order", "+_id")
+    found = (
+        found.sort("+sequence", "+repeat", "+routed.asked_as", "+model", "+_id")
+        if wanted.beside
+        else found.sort("+order", "+_id")
+    )
     total, jobs = await found.count(), await found.skip((at - 1) * EACH).limit(EACH).to_list()
     labels = {job.id: tuple(job.labels) for job in jobs}
     talks = [_talk(talk, run, labels[talk.job]) for talk in await read_transcripts(run, jobs, database)]
@@ -132,20 +137,23 @@ def _talk(talk: ShownTranscript, run: Run, labels: tuple[str, ...]) -> Talk:
         title=f"{talk.sequence} – {talk.contestant}{repeat}",
         state=state,
         system=talk.system,
-        turns=tuple(map(_turn, talk.turns)),
+        turns=tuple(_turn(turn, talk.routed) for turn in talk.turns),
         labels=labels,
         label_path=run_address(run.name, "jobs", talk.job, "label"),
     )
 
 
-def _turn(turn: ShownTurn) -> TurnShown:
+def _turn(turn: ShownTurn, routed: JobRoute | None) -> TurnShown:
+    facts = "natural logarithms" if turn.given_texts else f"{turn.reply_tokens} tokens, {turn.finish_reason}"
+    if routed is not None:
+        facts += f"; answered by {routed.who(turn.number - 1)}: {routed.words}"
     return TurnShown(
         number=turn.number,
         prompt=turn.prompt,
         reasoning=turn.reasoning,
         reply="\n".join(given.words for given in turn.given_texts) or turn.reply,
         failure=turn.failure,
-        facts="natural logarithms" if turn.given_texts else f"{turn.reply_tokens} tokens, {turn.finish_reason}",
+        facts=facts,
         scores=tuple(_score(name, score, name in turn.checks) for name, score in sorted(turn.scores.items())),
     )
 

@@ -1,5 +1,6 @@
 // This browser's one stream of events, told to all its tabs. As a shared worker, or in the tab that holds the lock.
-function holdEvents(address) {
+// `missed`: another tab held it before, and what moved since that one went was told to nobody.
+function holdEvents(address, missed = false) {
   const tabs = new BroadcastChannel("nightjar-events");
   const channel = new BroadcastChannel("nightjar-events-held");
   let place = "", open = false, source = null;
@@ -8,7 +9,10 @@ function holdEvents(address) {
   channel.onmessage = () => tell({ open });
   function connect() {
     source = new EventSource(place ? `${address}?after=${encodeURIComponent(place)}` : address);
-    source.onopen = () => say(true);
+    source.onopen = () => {
+      say(true);
+      if (missed) { missed = false; tell({ gap: true }); }
+    };
     source.onerror = () => {
       say(false);
       if (source.readyState === EventSource.CLOSED) setTimeout(connect, 3000 + 4000 * Math.random());

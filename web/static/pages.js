@@ -41,7 +41,7 @@ const nightjar = (() => {
     channel.onmessage = (message) => hear(message.data);
     const ask = () => new BroadcastChannel("nightjar-events-held").postMessage("how");
     const locked = () => navigator.locks?.request("nightjar-events", () => {
-      holdEvents(said.stream);
+      holdEvents(said.stream, open);
       return new Promise(() => {});
     });
     if (!globalThis.SharedWorker) { locked(); setTimeout(ask, 100); return; }
@@ -59,7 +59,8 @@ const nightjar = (() => {
   });
   document.addEventListener("htmx:after:request", (event) => {
     const answer = event.detail.ctx.response;
-    if (event.target === content && answer?.status === 200) etag = answer.headers.get("etag");
+    if (event.target !== content || !answer || answer.status === 304) return;
+    etag = answer.status === 200 ? answer.headers.get("etag") : null;  // a problem stands there now: the page is sent again
   });
   document.addEventListener("visibilitychange", () => {
     if (!document.hidden && seen) { seen = null; again(0); }

@@ -141,6 +141,7 @@ class EndpointCaller:
             fence=job.fence,
             kind=job.kind,
             model=self._model,
+            asked_as=None if job.routed is None else job.routed.asked_as,
             endpoint=self._target.endpoint,
             price=price,
             reserved_usd=None if price is None else price.cost(asked.most),

@@ -30,7 +30,7 @@ def scorer_marks(versions: Mapping[str, Mapping[str, str]]) -> str | None:
 
 
 def model_marks(model: ModelReport) -> dict[str, str | None]:
-    """The marks of one model: its file, template, build, driver, device, context, cache, parameters and variant."""
+    """The marks of one model: its file, template, build, driver, device, context, cache, parameters, variant."""
     facts, load = model.input.facts, model.input.loads[-1] if model.input.loads else None
     return {
         "model file": model.input.digest or (facts.digest if facts else None),
@@ -43,6 +43,7 @@ def model_marks(model: ModelReport) -> dict[str, str | None]:
         "cache": f"{load.cache_type_k}/{load.cache_type_v}" if load else None,
         "parameters": parameters_digest(model),
         "variant": variant_digest(model),
+        "policy": model.input.policy.id if model.input.policy is not None else None,
     }
 
 

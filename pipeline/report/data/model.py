@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from nightjar.jobs.energy import EnergyUse
 from nightjar.jobs.models import LoadFacts, ModelFacts, SpeedProbe, ThreadUse
+from nightjar.jobs.routed import FrozenPolicy
 from nightjar.jobs.variants import Variant, contestant_name
 from nightjar.pipeline.report.data.group import Group
 from nightjar.pipeline.report.data.spread import Detail
@@ -31,15 +33,21 @@ class WorkerFacts:
 
 @dataclass(frozen=True, kw_only=True)
 class ModelInput:
-    """A contestant of the run as the collector read it: a model, with a variant where the run has some."""
+    """A contestant of the run as the collector read it: a model, with a variant where the run has some.
+
+    One that is a policy has no file and no load of its own: those of its candidates are theirs.
+    """
 
     name: str
-    """The model's."""
+    """The model's, or the policy's."""
     digest: str | None
     facts: ModelFacts | None
     loads: tuple[LoadFacts, ...]
     workers: tuple[WorkerFacts, ...]
     variant: Variant | None = None
+    policy: FrozenPolicy | None = None
+    energy: EnergyUse | None = None
+    """Of its replies in this run; None: no worker has a card that tells, nor a price."""
 
     @property
     def contestant(self) -> str:
@@ -66,6 +74,10 @@ class Resources:
     """Over all workers that followed their machine's load."""
     others_cores: float | None = None
     """Cores that other processes kept from the busiest of the workers while it had work."""
+    energy_j: float | None = None
+    """What the cards used while they worked on its replies in this run."""
+    energy_j_per_1000_tokens: float | None = None
+    """The same of a thousand reply tokens, their prompts included."""
     reasons: Mapping[str, str]
 
 

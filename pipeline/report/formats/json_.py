@@ -12,6 +12,8 @@ from pydantic import BaseModel
 
 from nightjar.pipeline.ascii_numbers import plain_numbers
 from nightjar.pipeline.report.data.answer import answer
+from nightjar.pipeline.report.data.depths import depth_steps
+from nightjar.pipeline.report.data.fidelity import FidelityResult, fidelity_data
 from nightjar.pipeline.report.data.fingerprints import prompts_digest
 from nightjar.pipeline.report.data.group import Counts, Group
 from nightjar.pipeline.report.data.model import ModelReport
@@ -19,7 +21,7 @@ from nightjar.pipeline.report.data.run_report import SCHEMA_VERSION, Provenance,
 from nightjar.pipeline.report.formats.judge_json import judging_json
 from nightjar.pipeline.report.formats.provenance import model_identity
 from nightjar.pipeline.scores import Score
-from nightjar.pipeline.transcripts import JobRow, TurnRow
+from nightjar.pipeline.transcripts import JobRow, RouteRow, TurnRow
 
 COUNTED = ("turns", "turns_expected", "turns_missing", "failed", "empty", "degenerate", "tokens")
 
@@ -71,6 +73,9 @@ def head_of(report: RunReport) -> dict[str, Any]:
         "costs": [_fields(cost) for cost in report.costs],
         "judging": judging_json(report.judging),
         "models": [_model(model) for model in report.models],
+        "fidelity": None if report.fidelity is None else _fidelity(report.fidelity),
+        "depths": [asdict(step) for step in depth_steps(report)],
+        "routes": [_fields(share) for share in report.routes],
     }
 
 
@@ -83,7 +88,13 @@ def numbers_of(report: RunReport) -> dict[str, Any]:
         {key: model[key] for key in ("name", *COUNTED, "throughput", "metrics") if key in model}
         for model in whole["models"]
     ]
-    return {**{key: whole[key] for key in kept}, "models": models}
+    return {
+        **{key: whole[key] for key in kept},
+        "models": models,
+        "fidelity": whole["fidelity"],
+        "depths": whole["depths"],
+        "routes": whole["routes"],
+    }
 
 
 def job_of(job: JobRow, sets: _ParameterSets) -> dict[str, Any]:
@@ -104,7 +115,13 @@ def job_of(job: JobRow, sets: _ParameterSets) -> dict[str, Any]:
         "crashes": job.crashes,
         "attempts": job.attempts,
         "turns": [_turn(turn, sets) for turn in job.turns],
+        "route": None if job.route is None else _route(job.route),
     }
+
+
+def _route(route: RouteRow) -> dict[str, Any]:
+    steps = [{"model": model, "reason": reason, "turn": turn} for model, reason, turn in route.steps]
+    return {"policy": route.policy, "steps": steps}
 
 
 def to_json(value: Any) -> Any:
@@ -117,6 +134,13 @@ def to_json(value: Any) -> Any:
     if isinstance(value, BaseModel):
         return value.model_dump(mode="json")
     raise TypeError(f"{type(value).__name__} has no place in a report")
+
+
+def _fidelity(result: FidelityResult) -> dict[str, Any]:
+    """As `nightjar fidelity --json` shows it, without what stands at the head of this document."""
+    left_out = ("schema_version", "generated_by", "generated_at", "gates")
+    data = {key: value for key, value in fidelity_data(result).items() if key not in left_out}
+    return {**data, "notices": [plain_numbers(notice) for notice in data["notices"]]}
 
 
 def _gates(report: RunReport) -> dict[str, Any] | None:

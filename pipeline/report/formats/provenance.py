@@ -73,6 +73,7 @@ def model_identity(model: ModelReport) -> dict[str, Any]:
         "facts": flat_facts(facts) if facts else None,
         "loads": [load.shown() for load in model.input.loads],
         "threads": model.resources.threads.model_dump() if model.resources.threads else None,
+        "policy": model.input.policy.model_dump(mode="json") if model.input.policy else None,
     }
 
 

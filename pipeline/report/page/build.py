@@ -19,6 +19,8 @@ from nightjar.pipeline.report.data.run_report import RunReport
 from nightjar.pipeline.report.data.safe import slug
 from nightjar.pipeline.report.page import doubt_tables, machine_tables, result_tables
 from nightjar.pipeline.report.page.cost_table import cost_table
+from nightjar.pipeline.report.page.depth_table import depths_table
+from nightjar.pipeline.report.page.fidelity_section import fidelity_section
 from nightjar.pipeline.report.page.interval_bar import interval_bar
 from nightjar.pipeline.report.page.judge_section import judge_section
 from nightjar.pipeline.report.page.looks_table import looks_table
@@ -40,6 +42,7 @@ from nightjar.pipeline.report.page.page import (
     TranscriptsPage,
 )
 from nightjar.pipeline.report.page.reading import by_headline, by_length, side_by_side_view, with_code
+from nightjar.pipeline.report.page.routes_table import routes_table
 from nightjar.pipeline.report.page.tables import SERIES, Table
 from nightjar.pipeline.report.page.transcript_views import JobView, sort_keys
 
@@ -51,6 +54,7 @@ def build_page(
     report: RunReport,
     shown: Set[str],
     drawings: Sequence[Drawing],
+    fidelity_drawings: Sequence[Drawing],
     style: tuple[Markup, str],
     script: tuple[Markup, str],
     transcripts: Markup,
@@ -84,6 +88,7 @@ def build_page(
         results=_results(report),
         charts=tuple(drawings),
         judging=judge_section(report, shown),
+        fidelity=fidelity_section(report, fidelity_drawings),
         side_by_side=side_by_side_view(report, labels, shown),
         best=by_headline(report, finest(report, READ), shown),
         worst=by_headline(report, worst(report, READ), shown),
@@ -219,8 +224,10 @@ def _results(report: RunReport) -> ResultTables:
     return ResultTables(
         models=result_tables.models_table(report),
         variants=_filled(result_tables.variants_table(report)),
+        routes=_filled(routes_table(report)),
         criteria=result_tables.criteria_table(report) if report.quality_metrics() else None,
         tags=result_tables.tags_table(report, by_tag) if report.tags else None,
+        depths=depths_table(report),
         reference=by_tag.reference if by_tag is not None else None,
         sequences=result_tables.sequences_table(report),
         sequences_left_out=left_out,

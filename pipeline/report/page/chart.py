@@ -23,6 +23,8 @@ class ChartKind(StrEnum):
     """`y` is a value at step `x`."""
     COURSE = "course"
     """`y` is a value at position `x` in time, in a band from `low` to `high`; `Chart.ticks` names the positions."""
+    CLOCK = "clock"
+    """`y` is a value at the moment `x` (ISO 8601, UTC); a point without `y` is a gap in its line."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -123,11 +123,17 @@ class JobView:
     turns_total: int
     missing: str | None
     """Which turns are missing, and why."""
+    answered: str
+    """Who answered for a policy, and why; "" for a model."""
 
 
 def sort_keys(report: RunReport) -> tuple[tuple[str, bool], ...]:
     """Pairs of what transcripts can be sorted by and whether small values come first."""
-    worst_first = [(name, report.scales[name].direction is Direction.HIGHER) for name in report.metrics]
+    worst_first = [
+        (name, report.scales[name].direction is Direction.HIGHER)
+        for name in report.metrics
+        if name not in report.averages
+    ]
     return (*worst_first, (TOKENS, False), (SECONDS, False))
 
 
@@ -216,7 +222,16 @@ def _view(report: RunReport, job: JobRow, keys: Sequence[str], most: int | None)
         turns_shown=there,
         turns_total=total,
         missing=f"Turns {there + 1} to {total} are missing: {job.missing_reason}" if there < total else None,
+        answered=_answered(job),
     )
+
+
+def _answered(job: JobRow) -> str:
+    if job.route is None:
+        return ""
+    (model, reason, _), *others = job.route.steps
+    after = [f"from turn {turn + 1} {name}: {why}" for name, why, turn in others]
+    return "; ".join([f"{model}: {reason}", *after])
 
 
 def _values(job: JobRow, keys: Sequence[str]) -> Iterator[str]:

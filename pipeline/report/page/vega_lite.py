@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from nightjar.pipeline.report.page.chart import Axis, Chart, ChartKind
+from nightjar.pipeline.report.page.chart import Axis, Chart, ChartKind, Point
 from nightjar.pipeline.report.page.tables import SERIES
 
 PLOT_WIDTH = 250
@@ -150,6 +150,39 @@ def _course(chart: Chart) -> Spec:
     return {**_frame(data, height=150, width=WIDE), "layer": layers}
 
 
+def _clock(chart: Chart) -> Spec:
+    data = [{"at": p.x, "model": p.series, "value": p.y, "alone": alone} for p, alone in _isolated(chart.points)]
+    ends: Spec = {"zero": chart.y.low == 0}
+    ends |= {"domainMin": chart.y.low} if chart.y.low is not None else {}
+    ends |= {"domainMax": chart.y.high} if chart.y.high is not None else {"nice": True}
+    axis = {"title": None, **_ticks(4), "grid": True, **_format(chart.y)}
+    hours = {"title": None, **_ticks(5), "labelOverlap": True, "grid": False, "format": chart.x.label or "%H:%M"}
+    place = {
+        "x": {"field": "at", "type": "temporal", "scale": {"type": "utc"}, "axis": hours},
+        "y": {"field": "value", "type": "quantitative", "scale": ends, "axis": axis},
+        "color": _colour(chart),
+    }
+    line = {"type": "line", "strokeWidth": 1.5, "invalid": "break-paths-show-path-domains", "aria": False}
+    dot = {"type": "point", "filled": True, "size": 6, "opacity": 1, "aria": False}
+    layers = [
+        {"mark": line, "encoding": place},
+        {"transform": [{"filter": "datum.alone"}], "mark": dot, "encoding": place},
+    ]
+    return {**_frame(data, height=130, width=WIDE), "layer": layers}
+
+
+def _isolated(points: Sequence[Point]) -> list[tuple[Point, bool]]:
+    """Each point, and whether it stands between two gaps, where no line leads to it."""
+
+    def there(at: int, series: str) -> bool:
+        return 0 <= at < len(points) and points[at].series == series and points[at].y is not None
+
+    return [
+        (p, p.y is not None and not there(at - 1, p.series) and not there(at + 1, p.series))
+        for at, p in enumerate(points)
+    ]
+
+
 _SPECS: Mapping[ChartKind, Callable[[Chart], Spec]] = {
     ChartKind.DOTS: _dots,
     ChartKind.BARS: _bars,
@@ -158,6 +191,7 @@ _SPECS: Mapping[ChartKind, Callable[[Chart], Spec]] = {
     ChartKind.HISTOGRAM: _histogram,
     ChartKind.LINES: _lines,
     ChartKind.COURSE: _course,
+    ChartKind.CLOCK: _clock,
 }
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -21,6 +23,9 @@ PAGES = (
     "/compare",
     "/trend",
     "/schedules",
+    "/costs",
+    "/costs?days=7",
+    "/policies/alias:fox",
     "/suites",
     "/suites/told",
     "/models",
@@ -29,30 +34,36 @@ PAGES = (
     "/models/nightjar-demo/settings",
     "/play",
     "/search",
+    "/duplicates",
     "/search?q=fox",
     "/new",
     "/workers",
     "/doctor",
+    "/doctor/cleanup",
     "/settings",
 )
+GIB = 2**30
 NARROW = {"width": 360, "height": 740}
 
 
 @pytest.fixture(scope="module")
-def link(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """What `nightjar serve` prints, in a home with one finished run whose replies are hostile."""
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
     home = Home(folder=tmp_path_factory.mktemp("browser"))
-    try:
-        suite = home.folder / "told.yaml"
-        suite.write_text(SUITE, encoding="utf-8")
-        home.ok("eval", "--suite", str(suite), "--model", "nightjar-demo", "--name", "told", "--set", "max_tokens=24")
-        home.ok("suite", "list")
-        home.start("serve", "serve", "--port", "0", "--workers", "none")
-        eventually(lambda: "token show local" in home.said("serve"), 120, lambda: home.said("serve"))
-        printed = next(word for word in home.said("serve").split() if "#key=" in word and "127.0.0.1" in word)
-        yield printed
-    finally:
-        home.close()
+    yield home
+    home.close()
+
+
+@pytest.fixture(scope="module")
+def link(home: Home) -> str:
+    """What `nightjar serve` prints, in a home with one finished run whose replies are hostile."""
+    suite = home.folder / "told.yaml"
+    suite.write_text(SUITE, encoding="utf-8")
+    home.ok("eval", "--suite", str(suite), "--model", "nightjar-demo", "--name", "told", "--set", "max_tokens=24")
+    home.ok("suite", "list")
+    home.ok("router", "alias", "fox", "nightjar-demo")
+    home.start("serve", "serve", "--port", "0", "--workers", "none")
+    eventually(lambda: "token show local" in home.said("serve"), 120, lambda: home.said("serve"))
+    return next(word for word in home.said("serve").split() if "#key=" in word and "127.0.0.1" in word)
 
 
 SUITE = """
@@ -127,6 +138,55 @@ def test_the_report_and_a_page_that_is_computed(browser: Browser, login: dict[st
     picture(watched.page, "report")
     watched.check("the report")
     watched.page.context.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_machines_over_time_and_cleanup(
+    scheme: Any, browser: Browser, login: dict[str, Any], address: str, home: Home
+) -> None:
+    """Charts come by themselves, with a gap where nothing is known; what would be cleared comes before its button."""
+    from axe_playwright_python.sync_playwright import Axe
+
+    home.insert("machine_readings", readings())
+    watched = Watched.open(browser, address, storage_state=login, color_scheme=scheme)
+    page = watched.page
+    for path, there in (("/workers", "#machines-section figure:nth-of-type(6) svg"), ("/doctor/cleanup", "#preview")):
+        page.set_viewport_size({"width": 1280, "height": 900})
+        watched.go(path)
+        page.locator(there).first.wait_for()
+        picture(page, f"{scheme}-there{path}")
+        found = Axe().run(page)
+        assert found.violations_count == 0, f"{path}: {found.generate_report()}"
+        page.set_viewport_size(NARROW)  # type: ignore[arg-type]
+        wide = page.evaluate("document.documentElement.scrollWidth")
+        assert wide <= NARROW["width"], f"{path} is {wide} wide"
+        picture(page, f"phone-{scheme}-there{path}")
+        watched.check(path)
+    watched.go("/workers?hours=168")
+    page.locator("#machines-section svg").first.wait_for()
+    assert page.locator("#machines-section figure").count() == 6
+    assert page.get_by_role("img", name="GPU use. gpu-host, GPU 0: between").is_visible()
+    watched.check("/workers?hours=168")
+    page.context.close()
+
+
+def readings() -> list[dict[str, Any]]:
+    """Of a day on a host with two cards, one of which does not say its power; for two hours nothing is known."""
+    now = datetime.now(UTC).replace(second=0, microsecond=0)
+    rows = []
+    for ago in (*range(1440, 600, -1), *range(480, 0, -1)):
+        wave = (1 + math.sin(ago / 90)) / 2
+        gpus = [
+            {"index": "0", "name": "A card", "use": wave, "memory_bytes": 24 * GIB, "memory_used_bytes": 9 * GIB}
+            | {"temperature_c": 40 + 30 * wave, "power_w": 60 + 240 * wave},
+            {"index": "1", "name": "A card", "use": 0.0, "memory_bytes": 24 * GIB, "memory_used_bytes": GIB}
+            | {"temperature_c": 33.0, "power_w": None},
+        ]
+        minute = now - timedelta(minutes=ago)
+        row = {"_id": f"gpu-host {minute}", "host": "gpu-host", "at": minute, "gpus": gpus}
+        row |= {"memory_bytes": 64 * GIB, "memory_used_bytes": int((20 + 10 * wave) * GIB)}
+        rows.append(row | {"disk_bytes": 900 * GIB, "disk_used_bytes": (500 - ago // 10) * GIB})
+    return rows
 
 
 def test_hostile_replies_and_lines_stay_text(browser: Browser, login: dict[str, Any], address: str) -> None:

@@ -4,64 +4,15 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
 
 import pytest
 from playwright.sync_api import Browser
 
+from tests.acceptance.web.lived import WITHIN_S, Lived, start_worker
 from tests.browser import CHROMIUM, Watched, picture
-from tests.home import Home, eventually
+from tests.home import eventually
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium here: apt-get install chromium")
-WITHIN_S = 120.0
-SLOW = """
-nightjar: 1
-name: slow
-parameters: { max_tokens: 1900, json_schema: { type: string, minLength: 6000 } }
-sequences:
-"""
-"""Replies that go on for a while, whatever the model would like."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Lived:
-    """A home with a server and a worker, and what a browser needs to be logged in."""
-
-    home: Home
-    address: str
-    login: dict[str, Any]
-
-    def open(self, browser: Browser, **options: Any) -> Watched:
-        return Watched.open(browser, self.address, storage_state=self.login, **options)
-
-
-@pytest.fixture(scope="module")
-def lived(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lived]:
-    home = Home(folder=tmp_path_factory.mktemp("live"))
-    try:
-        suite = home.folder / "slow.yaml"
-        suite.write_text(SLOW + "".join(f"  - id: s{n}\n    turns: [{{ prompt: Go on }}]\n" for n in range(40)))
-        home.ok("services", "up")
-        home.ok("suite", "import", str(suite))
-        home.start("serve", "serve", "--port", "0", "--workers", "none")
-        eventually(lambda: "token show local" in home.said("serve"), WITHIN_S, lambda: home.said("serve"))
-        link = next(word for word in home.said("serve").split() if "#key=" in word and "127.0.0.1" in word)
-        watched = Watched.open(browser, link.partition("/login")[0])
-        watched.page.goto(link)
-        watched.page.wait_for_selector("nav a")
-        login = dict(watched.page.context.storage_state())
-        watched.page.context.close()
-        yield Lived(home=home, address=watched.address, login=login)
-    finally:
-        home.close()
-
-
-def start_worker(home: Home) -> None:
-    if "worker" not in home.running:
-        home.start("worker", "worker", "--model", "nightjar-demo", "--gpu", "none", "--slots", "2", "--live", "1")
-    eventually(lambda: home.find("workers", state="ready"), WITHIN_S, lambda: home.said("worker"))
 
 
 def test_seven_visible_tabs_and_the_console(browser: Browser, lived: Lived) -> None:

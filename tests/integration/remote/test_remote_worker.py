@@ -5,18 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import deque
-from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
-import tomlkit
 
-from nightjar.config.embedded import ServiceUrls
 from nightjar.config.errors import ModelError
-from nightjar.config.remote_settings import RemoteSettings
-from nightjar.config.settings import Settings
-from nightjar.jobs.database import Database
 from nightjar.jobs.documents import Job, Run
 from nightjar.jobs.published import publish_model
 from nightjar.jobs.records import TurnRecord
@@ -29,40 +22,12 @@ from nightjar.pipeline.suites.content import SuiteContent
 from nightjar.pipeline.suites.importer import import_suite
 from nightjar.workers.library.find import find_model
 from nightjar.workers.library.inspect import entry_facts
-from nightjar.workers.process.load_model import WorkerOptions
-from nightjar.workers.process.main import serve
 from nightjar.workers.remote.serve import serve_remote
-from tests.fake_endpoint import KEY, MODEL_AT_FAKE, FakeEndpoint, fake_endpoint
-from tests.workbench import Bench, opened_bench, until
+from tests.fake_endpoint import KEY, FakeEndpoint
+from tests.integration.remote.conftest import PRICE, register, serve_cloud
+from tests.workbench import Bench, until
 
-PRICE = {"input": 1_000.0, "output": 2_000.0}
-"""Dear, so that a test's few tokens cost something."""
 SCHEMA = {"type": "object", "properties": {"animal": {"type": "string"}}, "required": ["animal"]}
-
-
-@pytest.fixture
-def fake() -> Iterator[FakeEndpoint]:
-    with fake_endpoint() as running:
-        yield running
-
-
-@pytest.fixture
-async def bench(
-    database: Database, services: ServiceUrls, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> AsyncIterator[Bench]:
-    monkeypatch.setenv("FAKE_KEY", KEY)
-    remote = RemoteSettings(connect_s=2, silence_s=0.5, tries=2, wait_s=2, pause_s=60)
-    settings = Settings(home=tmp_path / "home", lease_s=3, beat_s=0.2, drain_s=0.5, remote=remote)
-    async with opened_bench(database, services, settings) as bench:
-        yield bench
-
-
-def register(bench: Bench, fake: FakeEndpoint, *, price: dict[str, float] | None = PRICE, **changes: Any) -> None:
-    """Writes models.toml with the model `cloud`."""
-    endpoint = fake.table() | ({} if price is None else {"price": price}) | changes.pop("endpoint", {})
-    table = {"endpoints": {"fake": endpoint}, "cloud": {"endpoint": "fake", "model": MODEL_AT_FAKE, **changes}}
-    bench.settings.models_file.parent.mkdir(parents=True, exist_ok=True)
-    bench.settings.models_file.write_text(tomlkit.dumps(table), encoding="utf-8")
 
 
 async def begin(bench: Bench, *, sequences: int = 2, turns: int = 2, parameters: Any = None, **options: Any) -> Run:
@@ -80,12 +45,6 @@ async def begin(bench: Bench, *, sequences: int = 2, turns: int = 2, parameters:
     await publish_model(bench.database, entry_facts(find_model("cloud", bench.settings)), by="test")
     request = make_request(suite="tales", models=("cloud",), name="r", max_tries=3, **options)
     return (await enqueue(request, bench.database)).run
-
-
-async def serve_cloud(bench: Bench, *, burst: bool = True) -> int:
-    """A whole worker process of `cloud`, until its backlog is empty."""
-    options = WorkerOptions(model="cloud", burst=burst, started_ms=1)
-    return await asyncio.wait_for(serve(options, bench.settings, bench.database, bench.services.redis), 120)
 
 
 async def work(bench: Bench, *, burst: bool = True) -> int:

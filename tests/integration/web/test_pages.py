@@ -67,13 +67,18 @@ async def test_every_page_of_an_empty_home_says_the_next_step(visits: Visits) ->
             "/compare",
             "/trend",
             "/schedules",
+            "/costs",
             "/search",
+            "/duplicates",
         ):
             text = await get(client, path)
             assert text.startswith("<!doctype html>"), path
             assert 'class="none"' in text or path in ("/models", "/compare"), path
         assert "nightjar demo" in await get(client, "/")
         assert "nightjar schedule add" in await get(client, "/schedules")
+        costs = await get(client, "/costs")
+        assert "nightjar endpoint add" in costs
+        assert "nightjar router learn" in costs
         assert "nightjar user add" in await get(client, "/settings")
 
 

@@ -7,7 +7,6 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from nightjar.config.errors import UsageError
-from nightjar.jobs.documents import Progress
 from nightjar.jobs.ending import (
     Ending,
     Event,
@@ -20,6 +19,7 @@ from nightjar.jobs.ending import (
     HookKind,
     ended_how,
 )
+from nightjar.jobs.run_outcome import Progress
 from nightjar.jobs.states import RunStatus
 from nightjar.pipeline.closing.endings import is_stalled, link_to, moved
 from nightjar.pipeline.notify.hooks import parse_hook

@@ -25,7 +25,7 @@ from nightjar.pipeline.routing.nearest import (
     prompts_of,
 )
 from nightjar.pipeline.routing.read_evidence import Evidence
-from nightjar.pipeline.routing.route import route
+from nightjar.pipeline.routing.route import CandidateHealth, RequestFeatures, route
 from tests.paired_worlds import paired_scores
 
 if TYPE_CHECKING:
@@ -143,9 +143,9 @@ def test_another_embedder_is_refused_and_nobody_who_looked_means_the_default() -
     check_policy_embedder(policy, facts())
     with pytest.raises(UsageError, match="was learnt with the embedding model words"):
         check_policy_embedder(policy, facts("b" * 64))
-    both = {LOCAL, CLOUD}
-    assert route(policy, ("easy",), served=both, allowed=both).models[0] == CLOUD
-    assert route(policy, (), served=both, allowed=both, chosen=(LOCAL, "near")).models == (LOCAL, CLOUD)
+    health = CandidateHealth(served={LOCAL, CLOUD}, allowed={LOCAL, CLOUD})
+    assert route(policy, RequestFeatures(tags=("easy",)), health).models[0] == CLOUD
+    assert route(policy, RequestFeatures(nearest=(LOCAL, "near")), health).models == (LOCAL, CLOUD)
 
 
 def test_what_it_is_worth_on_sequences_that_it_has_not_seen() -> None:

@@ -10,7 +10,7 @@ from scipy import stats
 
 from nightjar.jobs.policies import PolicyKind, RoutingPolicy, TagRule
 from nightjar.pipeline.routing.learn import LEAST_PAIRS, RouteCandidates, SequenceEvidence, learn_rules, learn_tag
-from nightjar.pipeline.routing.route import choose_by_tags, route
+from nightjar.pipeline.routing.route import CandidateHealth, RequestFeatures, choose_by_tags, route
 from nightjar.pipeline.routing.validate import split_evidence, validate_rules
 from tests.paired_worlds import paired_scores
 
@@ -102,7 +102,8 @@ def policy(kind: PolicyKind) -> RoutingPolicy:
 def test_whom_to_ask_in_order(
     kind: PolicyKind, tags: tuple[str, ...], served: set[str], allowed: set[str], models: tuple[str, ...]
 ) -> None:
-    assert route(policy(kind), tags, served=served, allowed=allowed).models == models
+    health = CandidateHealth(served=served, allowed=allowed)
+    assert route(policy(kind), RequestFeatures(tags=tags), health).models == models
 
 
 def test_held_out_sequences_are_always_the_same_and_about_a_third() -> None:
