@@ -275,6 +275,7 @@ class LocalDialogue:
     async def _summarise(self, request: Request) -> Generation:
         """A document that many conversations of the run begin with is summarised once."""
         shared = self._replier.summaries.take(self._run.id, request, self._replier.engine.generate)
+        await shared.begun.wait()  # its engine is asked for the request only then: see `HeldJobs`
         async with self._watch(shared.request):
             return _unless_closing(await asyncio.shield(shared.task))
 

@@ -28,6 +28,8 @@ class Shared:
     request: str
     """The id of the request that makes it."""
     task: asyncio.Future[Generation]
+    begun: asyncio.Event
+    """Set once this worker's engine has the request; before, another worker may be making it. Also at the end."""
 
 
 @dataclass
@@ -49,15 +51,19 @@ class SharedGenerations:
         key = digest("summary", run, self.model, list(request.prompt), request.max_tokens, wanted)
         known = self._made.get(key)
         if known is None:
-            task = asyncio.ensure_future(self._once(key, run, lambda: generate(request)))
-            known = self._made[key] = Shared(request=request.id, task=task)
-            known.task.add_done_callback(lambda task: self._forget(key) if _failed(task) else None)
+            begun = asyncio.Event()
+
+            async def make() -> Generation:
+                begun.set()
+                return await generate(request)
+
+            task = asyncio.ensure_future(make() if self.store is None else self.store.once(key, run, make))
+            task.add_done_callback(lambda task: self._forget(key) if _failed(task) else None)
+            task.add_done_callback(lambda _: begun.set())
+            known = self._made[key] = Shared(request=request.id, task=task, begun=begun)
             if len(self._made) > MOST:
                 self._forget(next(iter(self._made)))
         return known
-
-    async def _once(self, key: str, run: str, make: Callable[[], Awaitable[Generation]]) -> Generation:
-        return await (make() if self.store is None else self.store.once(key, run, make))
 
     def _forget(self, key: str) -> None:
         self._made.pop(key, None)

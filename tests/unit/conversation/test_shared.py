@@ -98,6 +98,24 @@ async def test_with_a_store_it_is_made_there() -> None:
     assert len(set(keys)) == 3
 
 
+async def test_a_request_that_another_worker_makes_is_not_begun_here() -> None:
+    """Whoever waits names no request to the engine meanwhile: it would look as if the engine had lost it."""
+    theirs: asyncio.Future[Generation] = asyncio.get_running_loop().create_future()
+
+    class Store:
+        async def once(self, key: str, run: str, make: Callable[[], Awaitable[Generation]]) -> Generation:
+            return await theirs
+
+    maker = Maker()
+    shared = SharedGenerations("m", Store()).take("run", request("a"), maker.generate)
+    await asyncio.sleep(0.01)
+    assert not shared.begun.is_set()
+    maker.ready.set()
+    theirs.set_result(await maker.generate(request("elsewhere")))
+    assert (await shared.task).text == "They met."
+    await asyncio.wait_for(shared.begun.wait(), 1)
+
+
 async def test_old_ones_are_forgotten() -> None:
     shared, maker = SharedGenerations(), Maker()
     maker.ready.set()
