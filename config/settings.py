@@ -37,6 +37,7 @@ from nightjar.config.files import keep_private
 from nightjar.config.keys import PREFIX, KeyPath, check_table, check_variables, key_paths
 from nightjar.config.live_settings import LiveSettings
 from nightjar.config.load_settings import LoadSettings
+from nightjar.config.money_settings import MoneySettings
 from nightjar.config.night_settings import NightSettings
 from nightjar.config.project import CONFIG, PACKAGED_MODELS, Project, find_project, is_checkout
 from nightjar.config.remote_settings import RemoteSettings
@@ -117,6 +118,7 @@ class Settings(BaseSettings):
     night: NightSettings = NightSettings()
     live: LiveSettings = LiveSettings()
     remote: RemoteSettings = RemoteSettings()
+    money: MoneySettings = MoneySettings()
 
     lease_s: float = Field(30, ge=1, le=3600)
     """A job that its worker has not renewed for this long goes back to PENDING."""

@@ -30,6 +30,7 @@ from nightjar.jobs.redis_in_use import RedisInUse
 from nightjar.jobs.removal import finish_removals
 from nightjar.jobs.schema import SCHEMA_EVERY_S
 from nightjar.jobs.spending import settle_lost
+from nightjar.jobs.token_ledger import settle_left_requests
 from nightjar.jobs.troubles import StoredBoard
 from nightjar.pipeline.closing import endings
 from nightjar.pipeline.closing.finish import close_finished
@@ -96,6 +97,7 @@ class Dispatcher:
             (1.0, self.advance),
             (1.0, self.stop_late),
             (5.0, self.settle_lost),
+            (5.0, self.settle_left_requests),
             (5.0, self.finish_expansions),
             (10.0, self.watch_stalls),
             (10.0, self.finish_removals),
@@ -193,6 +195,10 @@ class Dispatcher:
     async def settle_lost(self) -> None:
         """Counts what vanished workers had sent to endpoints as if all that was reserved was used."""
         await settle_lost(self._database)
+
+    async def settle_left_requests(self) -> None:
+        """Counts what requests with API tokens took whose server vanished."""
+        await settle_left_requests(self._database)
 
     async def end(self) -> None:
         """Records whom to notify of runs that have ended, and writes the reports of those that were stopped."""

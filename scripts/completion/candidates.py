@@ -39,6 +39,7 @@ BY_METAVAR = {
 BY_NAME = {
     "assignments": Wanted.PARAMETERS,
     "embed_model": Wanted.MODELS,
+    "fidelity_to": Wanted.MODELS,
     "formats": Wanted.REPORT_FORMATS,
     "judges": Wanted.MODELS,
     "like": Wanted.LIKE,
