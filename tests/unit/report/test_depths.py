@@ -24,7 +24,7 @@ def asked(name: str, tags: Tags) -> Sequence:
 def a_report(*tags: Tags) -> RunReport:
     sequences = [asked(f"s{number}", each) for number, each in enumerate(tags)]
     jobs = [
-        row(sequence, ["It is here." if "1k" in sequence.tags or model == "far" else "It is lost."], model=model)
+        row(sequence, ["It is here." if "1k" in sequence.tags or model == "far" else "I cannot say."], model=model)
         for sequence in sequences
         for model in ("near", "far")
     ]
