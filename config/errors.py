@@ -20,6 +20,8 @@
     +-- LiveError                a live request that gets no reply
     |   +-- QueueFullError       as many as may wait do so (with when to ask again)
     |   +-- NotServedError       no worker took it in time (with what is in the way, and for how long)
+    |   +-- TokenBudgetError     the budget of the API token that asks is used up (with when there is room again)
+    |   +-- TokenBudgetError     its API token's budget has no room for it (with when there is room again)
     |   +-- TooLongError         its conversation does not fit the context (with both numbers)
     |   +-- RestartedError       its reply began again, otherwise than what was sent already
     |   +-- CancelledReplyError  it was cancelled, or whoever asked has gone
@@ -150,6 +152,18 @@ class NotServedError(LiveError):
         self.retry_after_s = retry_after_s
         self.run = run
         self.eta_s = eta_s
+
+
+class TokenBudgetError(LiveError):
+    """`money`: dollars are missing, not tokens. `retry_after_s`: when there may be room; None: asking again is no use.
+    `passing`: only requests under way are in the way.
+    """
+
+    def __init__(self, message: str, *, money: bool, retry_after_s: float | None = None, passing: bool = False) -> None:
+        super().__init__(message)
+        self.money = money
+        self.retry_after_s = retry_after_s
+        self.passing = passing
 
 
 class TooLongError(LiveError):

@@ -37,6 +37,7 @@ from nightjar.config.files import keep_private
 from nightjar.config.keys import PREFIX, KeyPath, check_table, check_variables, key_paths
 from nightjar.config.live_settings import LiveSettings
 from nightjar.config.load_settings import LoadSettings
+from nightjar.config.money_settings import MoneySettings
 from nightjar.config.night_settings import NightSettings
 from nightjar.config.project import CONFIG, PACKAGED_MODELS, Project, find_project, is_checkout
 from nightjar.config.remote_settings import RemoteSettings
@@ -61,6 +62,10 @@ def _named(value: Any) -> Any:
     return value
 
 
+def _named_or_in_project(value: str) -> str:
+    return str(_in_project(Path(value))) if "/" in value or value.startswith("~") else value
+
+
 def _listed(value: Any) -> Any:
     return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
 
@@ -73,6 +78,7 @@ def _check_references(references: tuple[str, ...]) -> tuple[str, ...]:
 
 
 ProjectPath = Annotated[Path, BeforeValidator(_named), AfterValidator(_in_project)]
+NameOrPath = Annotated[str, BeforeValidator(_named), AfterValidator(_named_or_in_project)]
 References = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_listed), AfterValidator(_check_references)]
 MongoUrl = Annotated[SecretStr, AfterValidator(check_mongo)]
 RedisUrl = Annotated[SecretStr, AfterValidator(check_redis)]
@@ -112,6 +118,7 @@ class Settings(BaseSettings):
     night: NightSettings = NightSettings()
     live: LiveSettings = LiveSettings()
     remote: RemoteSettings = RemoteSettings()
+    money: MoneySettings = MoneySettings()
 
     lease_s: float = Field(30, ge=1, le=3600)
     """A job that its worker has not renewed for this long goes back to PENDING."""
@@ -140,8 +147,9 @@ class Settings(BaseSettings):
     memory_model: str | None = Field(None, min_length=1)
     """A small embedding model that this host keeps on its CPU, by its name: for searches, recall and photos."""
 
-    photo_model: ProjectPath | None = None
-    """A folder with a CLIP or SigLIP picture encoder in ONNX; None: photos are found by their texts alone."""
+    photo_model: NameOrPath | None = None
+    """A picture model that was pulled, by its name, or a folder with a CLIP or SigLIP model in ONNX; None: photos are
+    found by their texts alone."""
 
     pull_on_use: bool = True
     """A worker may fetch a registered hub model that is not on its host."""

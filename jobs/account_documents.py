@@ -6,7 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, ClassVar
 
-from pydantic import Field
+from pydantic import BaseModel, ConfigDict, Field
 from pymongo import ASCENDING, DESCENDING, IndexModel
 
 from nightjar.jobs.stored import StoredDocument
@@ -80,6 +80,26 @@ class WebSession(StoredDocument):
         ]
 
 
+class TokenLimits(BaseModel):
+    """What a token's live requests may come to in a day and in a calendar month (UTC); None: no limit."""
+
+    model_config = ConfigDict(frozen=True, allow_inf_nan=False)
+
+    usd_day: float | None = Field(None, gt=0)
+    """US dollars that endpoints are paid."""
+    usd_month: float | None = Field(None, gt=0)
+    tokens_day: int | None = Field(None, ge=1)
+    """Of prompts and replies together, of local models, too."""
+    tokens_month: int | None = Field(None, ge=1)
+
+    @property
+    def in_money(self) -> bool:
+        return self.usd_day is not None or self.usd_month is not None
+
+
+NO_LIMITS = TokenLimits()
+
+
 class ApiToken(StoredDocument):
     """A program's key; `_id` is its name."""
 
@@ -91,6 +111,7 @@ class ApiToken(StoredDocument):
     scopes: list[TokenScope]
     per_minute: int | None = None
     """Requests; None: as many as it likes."""
+    limits: TokenLimits = NO_LIMITS
     created_at: datetime
     expires_at: datetime | None = None
     last_used_at: datetime | None = None

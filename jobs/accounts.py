@@ -12,7 +12,17 @@ from datetime import timedelta
 from typing import Any
 
 from nightjar.config.errors import UnknownNameError, UsageError
-from nightjar.jobs.account_documents import ApiToken, AuditEntry, OneTimeKey, Role, TokenScope, User, WebSession
+from nightjar.jobs.account_documents import (
+    NO_LIMITS,
+    ApiToken,
+    AuditEntry,
+    OneTimeKey,
+    Role,
+    TokenLimits,
+    TokenScope,
+    User,
+    WebSession,
+)
 from nightjar.jobs.documents import utc_now
 from nightjar.jobs.mongo import Database, DuplicateKeyError
 
@@ -137,6 +147,7 @@ async def add_token(
     database: Database,
     per_minute: int | None = None,
     days: int | None = None,
+    limits: TokenLimits = NO_LIMITS,
     replace: bool = False,
 ) -> str:
     """A new token's secret, shown once. Raises UsageError for a name that is taken, unless told to `replace`."""
@@ -149,6 +160,7 @@ async def add_token(
         user=user,
         scopes=sorted(set(scopes)),
         per_minute=per_minute,
+        limits=limits,
         created_at=now,
         expires_at=None if days is None else now + timedelta(days=days),
     )
@@ -157,6 +169,13 @@ async def add_token(
     except DuplicateKeyError:
         raise UsageError(f"There is a token {name!r} already. Remove it first: `nightjar token rm {name}`.") from None
     return secret
+
+
+async def limit_token(name: str, limits: TokenLimits, database: Database) -> None:
+    """Sets all of the token's budgets; its secret stays. Raises UnknownNameError."""
+    done = await database.raw["api_tokens"].update_one({"_id": name}, {"$set": {"limits": limits.model_dump()}})
+    if not done.matched_count:
+        raise UnknownNameError("token", name, await database.raw["api_tokens"].distinct("_id"))
 
 
 async def find_token(secret: str) -> ApiToken | None:

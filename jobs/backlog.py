@@ -152,7 +152,8 @@ async def model_has_work(model: str, database: Database, *, without: Iterable[st
     `without`: runs that the asking worker may not serve.
     """
     judged = {"judging.passes": {"$elemMatch": {"judges": model, "status": {"$in": _ASKING}}}}
-    helping: list[Row] = [judged, {"judging.check.judges": model}, {"embed_model": model}]
+    compared: Row = {"models.name": model, "fidelity.reference": {"$type": "string"}}
+    helping: list[Row] = [judged, {"judging.check.judges": model}, {"embed_model": model}, compared]
     wanted: Row = {"_id": {"$nin": list(without)}, "$or": [{"models.name": model}, *helping], **EVALUATIONS}
     writing = {**wanted, "status": RunStatus.EXPANDING}
     if await database.runs.find_one(writing, {"_id": 1}) is not None:

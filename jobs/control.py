@@ -51,7 +51,7 @@ async def _only_judging(run: Run, database: Database) -> bool:
         return True
     if await has_open_jobs(run.id, database, kinds=[JobKind.REPLY]):
         return False
-    helping: Row = {"run": run.id, "kind": {"$in": [JobKind.JUDGE, JobKind.EMBED]}}
+    helping: Row = {"run": run.id, "kind": {"$in": [JobKind.JUDGE, JobKind.EMBED, JobKind.FIDELITY]}}
     return run.judging.under_way is not None or await database.jobs.find_one(helping, {"_id": 1}) is not None
 
 

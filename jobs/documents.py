@@ -13,12 +13,15 @@ from nightjar.jobs.account_documents import ApiToken, AuditEntry, OneTimeKey, Us
 from nightjar.jobs.cached_replies import CachedReply
 from nightjar.jobs.closers import Closers
 from nightjar.jobs.ending import Ending
+from nightjar.jobs.energy import RunEnergy
+from nightjar.jobs.fidelity import RunFidelity
 from nightjar.jobs.judgings import RunJudging
 from nightjar.jobs.live_request import LiveRequest
 from nightjar.jobs.machine_documents import MachineReading
 from nightjar.jobs.memory import MemoryFact
 from nightjar.jobs.models import LoadFacts, ModelFacts, ModelSource
 from nightjar.jobs.nights import Aggregates, Baseline, Delivery, NightDocument, Schedule
+from nightjar.jobs.photo_homes import PhotoHome
 from nightjar.jobs.policies import RoutingPolicy
 from nightjar.jobs.records import Attempt, TurnRecord
 from nightjar.jobs.run_outcome import RunOutcome
@@ -27,6 +30,7 @@ from nightjar.jobs.sequences import Mode, Sequence
 from nightjar.jobs.spending import EndpointPause, Expense
 from nightjar.jobs.states import JobKind, JobStatus, RunKind, RunStatus
 from nightjar.jobs.stored import StoredDocument
+from nightjar.jobs.token_ledger import ApiRequest
 from nightjar.jobs.troubles import ChoreFailure, PutAside
 from nightjar.jobs.variants import Contestant, Variant, contestant_name
 from nightjar.jobs.vectors import IndexedRun, TextVector
@@ -156,6 +160,8 @@ class Run(StoredDocument):
     judging: RunJudging = Field(default_factory=RunJudging)
     embed_model: str | None = None
     """The model that embeds replies and references, for similarities."""
+    fidelity: RunFidelity | None = None
+    """What its models are compared with, token by token, on its own conversations."""
     measures: dict[str, Any] = Field(default_factory=dict)
     """Name -> argument: what replies are measured for in addition to what their suite asks for."""
     helpers: list[RunModel] = Field(default_factory=list)
@@ -280,7 +286,7 @@ class Job(StoredDocument):
     created_at: datetime
     finished_at: datetime | None = None
     payload: dict[str, Any] | None = None
-    """Judge and embed jobs: what is judged. None for replies."""
+    """Judge, embed and fidelity jobs: what is judged or read. None for replies."""
     live: LiveRequest | None = None
     """None for the jobs of an evaluation."""
     labels: list[str] = Field(default_factory=list)
@@ -298,15 +304,8 @@ class Job(StoredDocument):
                 [(key, ASCENDING) for key in ("run", "status", "model", "turns_committed", "turns_empty")],
                 name="status",
             ),
-            IndexModel(
-                [(key, ASCENDING) for key in ("model", "status", "run", "due_at", "order")],
-                name="due",
-            ),
-            IndexModel(
-                [("lease_until", ASCENDING)],
-                name="leases",
-                partialFilterExpression={"status": "RUNNING"},
-            ),
+            IndexModel([(key, ASCENDING) for key in ("model", "status", "run", "due_at", "order")], name="due"),
+            IndexModel([("lease_until", ASCENDING)], name="leases", partialFilterExpression={"status": "RUNNING"}),
             IndexModel(
                 [("model", ASCENDING), ("run", ASCENDING)],
                 name="suspects",
@@ -390,9 +389,12 @@ ALL: tuple[type[StoredDocument], ...] = (
     TextVector,
     IndexedRun,
     MemoryFact,
+    PhotoHome,
     Expense,
     EndpointPause,
     RoutingPolicy,
     CachedReply,
+    ApiRequest,
+    RunEnergy,
     RunSummary,
 )

@@ -26,7 +26,7 @@ class GateKind(StrEnum):
     REGRESSION = "--fail-on-regression"
     MISSING = "--max-missing"
     DRIFT = "--fail-on-drift"
-    """Of `nightjar fidelity` alone; no run holds it."""
+    """Of `nightjar fidelity`, and of runs with a reference (`--fidelity-to`)."""
 
 
 class Gate(BaseModel):

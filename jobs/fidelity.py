@@ -8,10 +8,23 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from pydantic import BaseModel, ConfigDict
+
 from nightjar.jobs.models import LoadFacts, ModelFacts
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+
+class RunFidelity(BaseModel):
+    """What the models of a run are held against, once its replies are there."""
+
+    model_config = ConfigDict(frozen=True)
+
+    reference: str
+    """Name of a model, of the run's or not. Its file is the same for the whole run."""
+    path: str | None = None
+    """A GGUF file given by path (`nightjar eval`); None where a registry knows the name."""
 
 
 @dataclass(frozen=True, kw_only=True)

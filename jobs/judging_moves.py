@@ -69,7 +69,9 @@ async def cancel_judging(run: Run, reason: str, database: Database) -> Run:
 
 async def finish_cancelling(run: Run, database: Database) -> Run:
     """Drops the open jobs of a judging that was cancelled, or what another call left of them. Idempotent."""
-    await drop_open(run.id, database, kinds=[JobKind.JUDGE, JobKind.EMBED], why="the judging was cancelled")
+    await drop_open(
+        run.id, database, kinds=[JobKind.JUDGE, JobKind.EMBED, JobKind.FIDELITY], why="the judging was cancelled"
+    )
     judging = run.judging.under_way
     if judging is None or judging.status is not JudgingStatus.CANCELLING:
         return run

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from time import monotonic
 
@@ -16,6 +16,7 @@ from nightjar.config.errors import LiveError, QueueFullError, ServiceError, Unkn
 from nightjar.config.live_settings import LiveSettings
 from nightjar.jobs import live_bell, live_runs
 from nightjar.jobs.documents import Job
+from nightjar.jobs.live_account import LiveAccount, open_account
 from nightjar.jobs.live_channel import LiveChannel, Texts
 from nightjar.jobs.live_refusal import why_not_served
 from nightjar.jobs.live_request import LiveAsk, refuse_unable
@@ -55,10 +56,13 @@ class LiveReply:
     """Set when the iteration has ended well."""
     computed: Row | None = None
     """The same of a task, which has no text."""
+    account: LiveAccount | None = None
+    """Of a request that came with an API token, where this process stored it."""
     _since: float = field(default_factory=monotonic)
     """Since when it waits for a worker."""
     _looked: float = 0.0
     _asked_again: float = 0.0
+    _heard_bytes: int = 0
 
     async def __aiter__(self) -> AsyncIterator[LivePiece]:
         """The reply's text, reasoning first. Raises LiveError, also for what came after the first pieces."""
@@ -70,6 +74,7 @@ class LiveReply:
                 message = await self._next(texts) if fresh or self._looked else None  # it may have ended long ago
                 if message is not None and not message.ended:
                     for piece in text.hear(message):
+                        self._heard_bytes += len(piece.text.encode("utf-8", "surrogatepass"))
                         yield piece
                     if text.gap:
                         await self._hear_again()
@@ -84,6 +89,7 @@ class LiveReply:
                     for piece in text.finish(end.fence, end.reasoning, end.reply):
                         yield piece
                     self.end = end
+        await self._settle()
         await self._requests.fetched(self.job)
 
     async def result(self) -> LiveEnd:
@@ -97,6 +103,11 @@ class LiveReply:
         """Ends the job within a step of its engine; nothing happens to one that has ended. Idempotent."""
         if self.end is None and self.computed is None:
             await self._requests.cancel(self.job.id)
+            await self._settle()
+
+    async def _settle(self) -> None:
+        if self.account is not None:
+            await self.account.settle(self._heard_bytes)
 
     async def _hear_again(self) -> None:
         """Asks for the text so far, where it was not asked for just now."""
@@ -121,6 +132,7 @@ class LiveReply:
             return None
         if state.error is not None:
             await requests.cancel(self.job.id, why="its worker crashed")  # what has ended stays as it is
+            await self._settle()
             raise state.error
         await requests.want(self.job.model)
         if state.status is JobStatus.RUNNING:
@@ -167,7 +179,7 @@ class LiveRequests:
         """Stores the request as a job; the reply begins when it is iterated.
 
         Raises UnknownNameError for a model that nobody has published, UsageError for one that cannot chat and for what
-        cannot be asked, QueueFullError, ServiceError.
+        cannot be asked, QueueFullError, TokenBudgetError, ServiceError.
         """
         facts = await patiently(lambda: self._admitted(ask), patience_s=live_runs.PATIENCE_S)
         if facts.kind is ModelKind.EMBEDDING:
@@ -175,20 +187,36 @@ class LiveRequests:
         if facts.kind is ModelKind.BASE and ask.text is None:
             raise UsageError(f"{ask.model!r} has no chat template: it goes on with a text, and cannot chat.")
         refuse_unable(ask, facts)
-        job = await live_runs.insert_live(ask, facts, self.database)
-        await self.want(ask.model)
-        return LiveReply(job, self, rings=True)
+        return await self._begun(
+            ask, facts, lambda identity: live_runs.insert_live(ask, facts, self.database, identity)
+        )
 
     async def submit_task(self, task: LiveTask) -> LiveReply:
         """Stores a task as a job; iterated, its reply has no text, and then `computed`.
 
-        Raises UnknownNameError, UsageError for what this kind of model cannot do, QueueFullError, ServiceError.
+        Raises UnknownNameError, UsageError for what this kind of model cannot do, QueueFullError, TokenBudgetError,
+        ServiceError.
         """
         facts = await patiently(lambda: self._admitted(task), patience_s=live_runs.PATIENCE_S)
         task.check(facts.kind)
-        job = await live_runs.insert_task(task, facts, self.database)
-        await self.want(task.model)
-        return LiveReply(job, self, rings=True)
+        return await self._begun(
+            task, facts, lambda identity: live_runs.insert_task(task, facts, self.database, identity)
+        )
+
+    async def _begun(
+        self, ask: LiveAsk | LiveTask, facts: ModelFacts, insert: Callable[[str], Awaitable[LiveJob]]
+    ) -> LiveReply:
+        """What it may take is reserved before there is a job, so that whatever crashes nothing runs uncounted."""
+        identity = live_runs.new_live_id()
+        account = await open_account(identity, ask, facts, self.database)
+        try:
+            job = await insert(identity)
+        except UsageError:  # of any other error nobody knows whether the job is there
+            if account is not None:
+                await account.give_back()
+            raise
+        await self.want(ask.model)
+        return LiveReply(job, self, rings=True, account=account)
 
     async def follow(self, job: str, user: str) -> LiveReply:
         """A request of this user's again, from its beginning: of another process, or after a connection broke.

@@ -16,6 +16,7 @@ from nightjar.jobs.parameters import check
 from nightjar.jobs.remote_models import NEVER
 from nightjar.jobs.sequences import FixedMessage, MessageRole, Mode, TurnSpec
 from nightjar.jobs.sequences import Sequence as PromptSequence
+from nightjar.jobs.token_ledger import TokenPayer
 
 SYSTEM = ("system", "developer")
 _KNOWN = {"role", "content", "reasoning_content", "name", "tool_calls", "tool_call_id"}
@@ -35,6 +36,10 @@ class LiveAsk:
     """None: any."""
     store: bool = True
     """False: its texts are dropped as soon as it has ended."""
+    request: str | None = None
+    """Id of the HTTP request that it is part of, as the log has it."""
+    payer: TokenPayer | None = None
+    """None: it came with no API token."""
 
 
 class LiveRequest(BaseModel):
@@ -44,6 +49,8 @@ class LiveRequest(BaseModel):
     seed: int
     store: bool = True
     """False: its texts are dropped at its end."""
+    request: str | None = None
+    """Id of the HTTP request that it is part of, as the log has it."""
     refused: dict[str, int] | None = None
     """The numbers of a prompt that does not fit the context: `tokens` and `context`."""
 

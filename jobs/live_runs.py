@@ -85,15 +85,20 @@ def live_run(user: str, model: str, facts: ModelFacts, day: str) -> Run:
     )
 
 
-async def insert_live(ask: LiveAsk, facts: ModelFacts, database: Database) -> LiveJob:
+def new_live_id() -> str:
+    """Of a job that is live."""
+    return uuid.uuid4().hex
+
+
+async def insert_live(ask: LiveAsk, facts: ModelFacts, database: Database, identity: str | None = None) -> LiveJob:
     """Stores the request: its run where it is the first, its sequence, and then the job, timed by MongoDB's clock.
 
     Raises UsageError for a conversation or a parameter that cannot be used, ServiceError where MongoDB is away.
     """
-    identity = uuid.uuid4().hex
+    identity = identity or new_live_id()
     sequence = live_sequence(ask, identity)
     seed = random.randint(0, MOST_SEED) if ask.seed is None else ask.seed  # noqa: S311
-    live = LiveRequest(user=ask.user, seed=seed, store=ask.store)
+    live = LiveRequest(user=ask.user, seed=seed, store=ask.store, request=ask.request)
     document = {"_id": sequence_key(sequence), "sequence": sequence.model_dump(mode="json")}
     return await _insert_job(
         identity,
@@ -107,16 +112,16 @@ async def insert_live(ask: LiveAsk, facts: ModelFacts, database: Database) -> Li
     )
 
 
-async def insert_task(task: LiveTask, facts: ModelFacts, database: Database) -> LiveJob:
+async def insert_task(task: LiveTask, facts: ModelFacts, database: Database, identity: str | None = None) -> LiveJob:
     """Stores a task as an ASSIST job, which has no sequence; its texts go when the result has been handed out.
 
     Raises ServiceError where MongoDB is away.
     """
     return await _insert_job(
-        uuid.uuid4().hex,
+        identity or new_live_id(),
         task.model,
         facts,
-        LiveRequest(user=task.user, seed=0, store=False),
+        LiveRequest(user=task.user, seed=0, store=False, request=task.request),
         None,
         database,
         kind=JobKind.ASSIST,

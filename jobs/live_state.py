@@ -54,6 +54,8 @@ class LiveEnd:
     empty: str | None
     usd: float | None = None
     """What it cost at its endpoint; None for a local model, and where the price is unknown."""
+    remote: bool = False
+    """An endpoint wrote it."""
     cached: bool = False
     """It was computed for an earlier request, or for another at the same time."""
     saved_usd: float | None = None
@@ -105,6 +107,7 @@ class LiveState:
             empty=draw.empty,
             chances=draw.chances,
             usd=draw.remote.usd if draw.remote is not None else None,
+            remote=draw.remote is not None,
         )
 
 

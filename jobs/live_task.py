@@ -9,6 +9,7 @@ from typing import Any
 
 from nightjar.config.errors import UsageError
 from nightjar.jobs.models import ModelKind
+from nightjar.jobs.token_ledger import TokenPayer
 
 
 class TaskKind(StrEnum):
@@ -37,6 +38,10 @@ class LiveTask:
     model: str
     kind: TaskKind
     given: Mapping[str, Any] = field(default_factory=dict)
+    request: str | None = None
+    """Id of the HTTP request that it is part of, as the log has it."""
+    payer: TokenPayer | None = None
+    """None: it came with no API token."""
 
     def check(self, model: ModelKind) -> None:
         """Raises UsageError where that kind of model cannot do it."""

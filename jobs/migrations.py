@@ -214,6 +214,11 @@ MIGRATIONS: tuple[Migration, ...] = (
         name="models may answer at endpoints, runs may have a budget",
         converts={},
     ),
+    Migration(
+        # Nothing of what is stored changes; an earlier version would keep no budget of a token.
+        name="tokens may have budgets",
+        converts={},
+    ),
     # Append here.
 )
 SCHEMA_VERSION = len(MIGRATIONS)

@@ -31,7 +31,7 @@ BATCH = 1_000
 LEASE_S = 15.0
 WAIT_S = 0.2
 """How often one that waits for another's removal, or for a report that is being written, looks."""
-_PARTS = ("deliveries", "scores", "indexed_runs", "facts", "run_summaries", "jobs")
+_PARTS = ("deliveries", "scores", "indexed_runs", "facts", "run_summaries", "run_energy", "jobs")
 _log = structlog.get_logger()
 
 

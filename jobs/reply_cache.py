@@ -74,6 +74,8 @@ class Flight:
     """A request under way, and how many wait for its reply. `begun`: the reply that is known, or its job."""
 
     key: str
+    token: str | None
+    """The API token whose budget pays for it: those of another are not shared."""
     user: str
     begun: asyncio.Task[LiveEnd | LiveReply]
     waiting: int = 0
@@ -123,7 +125,7 @@ class ReplyCache:
 
     live: LiveRequests
     settings: LiveSettings
-    _flights: dict[str, Flight] = field(default_factory=dict)
+    _flights: dict[tuple[str, str | None], Flight] = field(default_factory=dict)
     _kept: int = 0
 
     async def submit(self, ask: LiveAsk, mode: CacheMode, nth: int = 0) -> tuple[FollowedReply, CacheUse]:
@@ -133,11 +135,12 @@ class ReplyCache:
             key = reply_key(ask, await self.live.facts_of(ask.model), mode, nth)
         if key is None:
             return await self.live.submit(ask), CacheUse.OFF
-        flight = self._flights.get(key)
+        token = None if ask.payer is None else ask.payer.token
+        flight = self._flights.get((key, token))
         is_first = flight is None
         if flight is None:
-            flight = Flight(key=key, user=ask.user, begun=asyncio.create_task(self._begin(key, ask)))
-            self._flights[key] = flight
+            begin = asyncio.create_task(self._begin(key, ask))
+            flight = self._flights[key, token] = Flight(key=key, token=token, user=ask.user, begun=begin)
         flight.waiting += 1
         try:
             begun = await asyncio.shield(flight.begun)
@@ -148,7 +151,7 @@ class ReplyCache:
             await self._give_up(flight)
             job = LiveJob(id=begun.job, run="", model=ask.model, fence=begun.fence, seed=begun.seed)
             return KnownReply(job, as_known(begun)), CacheUse.HIT
-        reply = begun if is_first else LiveReply(begun.job, self.live)
+        reply = begun if is_first else LiveReply(begun.job, self.live, account=begun.account)
         return SharedReply(reply, flight, self, is_first), CacheUse.MISS if is_first else CacheUse.SHARED
 
     async def _begin(self, key: str, ask: LiveAsk) -> LiveEnd | LiveReply:
@@ -192,5 +195,5 @@ class ReplyCache:
 
     def land(self, flight: Flight) -> None:
         """Nobody joins it any more."""
-        if self._flights.get(flight.key) is flight:
-            del self._flights[flight.key]
+        if self._flights.get((flight.key, flight.token)) is flight:
+            del self._flights[flight.key, flight.token]

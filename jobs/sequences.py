@@ -152,6 +152,9 @@ class Sequence(Value):
     policy leaves them out. Left out of the stored form where there are none."""
     text_rule: TextRule | None = Field(None, exclude_if=lambda rule: rule is None)
     """In perplexity mode; None: the default rule."""
+    averages: dict[str, str] = Field(default_factory=dict, exclude_if=lambda averages: not averages)
+    """Averages that it is counted in, as METRIC.NAME -> its part of the average: parts count alike, whatever their
+    sizes. Left out of the stored form where there are none."""
 
     @property
     def scored(self) -> bool:
@@ -202,6 +205,11 @@ class Sequence(Value):
         named = {m.group(1) for t in self.turns for m in DOCUMENT_PLACEHOLDER.finditer(t.prompt)}
         loose = [f"{d.name}:\n{given[d.name]}\n\n" for d in self.documents if d.name not in named]
         return "".join(loose) + prompt
+
+
+def averaged_metric(average: str) -> str:
+    """The metric that an average of `Sequence.averages` is taken of."""
+    return average.rpartition(".")[0]
 
 
 def sequence_key(sequence: Sequence) -> str:

@@ -55,6 +55,7 @@ class Expense(StoredDocument):
         name = "expenses"
         indexes: ClassVar = [
             IndexModel([("run", ASCENDING), ("model", ASCENDING)]),
+            IndexModel([("job", ASCENDING)]),
             IndexModel([("endpoint", ASCENDING), ("at", ASCENDING)]),
             IndexModel([("at", ASCENDING)], name="open", partialFilterExpression={"settled": False}),
             IndexModel([("settled_at", ASCENDING)], name="old", expireAfterSeconds=_KEPT_S),

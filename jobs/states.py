@@ -47,6 +47,8 @@ class JobKind(StrEnum):
     REPLY = "reply"
     JUDGE = "judge"
     EMBED = "embed"
+    FIDELITY = "fidelity"
+    """How far the model is from a reference, on conversations of the run."""
     ASSIST = "assist"
     """Live only: something about texts that only the model's own vocabulary, template or weights can tell."""
 

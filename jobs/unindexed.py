@@ -8,7 +8,7 @@ from typing import Any
 
 from nightjar.jobs.identity import digest
 from nightjar.jobs.mongo import Database, Row
-from nightjar.jobs.states import TERMINAL_RUNS, JobKind, JobStatus, RunKind, RunStatus
+from nightjar.jobs.states import TERMINAL_RUNS, WORKING_RUNS, JobKind, JobStatus, RunKind, RunStatus
 
 _RUN_FIELDS = dict.fromkeys("status outcome.finished_at judging transcripts_dropped_at".split(), 1)
 _JOB_FIELDS = dict.fromkeys(
@@ -32,6 +32,24 @@ class Unindexed:
     @property
     def count(self) -> int:
         return sum(map(len, self.jobs.values()))
+
+    def __bool__(self) -> bool:
+        return bool(self.jobs or self.versions)
+
+    def take(self, most: int) -> Unindexed:
+        """Takes out so many conversations. A run is marked with the last of its own."""
+        part = Unindexed()
+        for run in list(self.jobs):
+            if most <= 0:
+                break
+            part.jobs[run], left = self.jobs[run][:most], self.jobs[run][most:]
+            most -= len(part.jobs[run])
+            self.jobs[run] = left
+            if not left:
+                del self.jobs[run]
+        part.versions = {run: version for run, version in self.versions.items() if run not in self.jobs}
+        self.versions = {run: version for run, version in self.versions.items() if run in self.jobs}
+        return part
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +78,14 @@ async def find_unindexed(model: str, database: Database, *, user: str | None = N
         if version is not None:
             found.versions[run["_id"]] = version
     return found
+
+
+async def is_quiet(database: Database) -> bool:
+    """Whether nothing is at work whose speed would be measured, or that somebody waits for."""
+    working: Row = {"status": {"$in": [RunStatus.EXPANDING, *WORKING_RUNS]}, "kind": {"$ne": RunKind.LIVE}}
+    if await database.runs.find_one(working, {"_id": 1}) is not None:
+        return False
+    return await database.jobs.find_one({"status": JobStatus.RUNNING}, {"_id": 1}) is None
 
 
 async def read_indexable(jobs: Sequence[str], database: Database) -> list[IndexableJob]:

@@ -95,6 +95,16 @@ async def seen_ids(seen: Seen, model: str, database: Database, *, among: Sequenc
     return [row["_id"] async for row in database.raw["vectors"].find(query, {"_id": 1})]
 
 
+async def repeated_ids(seen: Seen, model: str, database: Database) -> list[str]:
+    """Ids of the model's texts that stand at more than one place that somebody may find."""
+    twice: Row = {"$match": {"refs.1": {"$exists": True}}}
+    stages: list[Row] = [{"$match": seen.query | {"model": model}}, twice, {"$project": {"refs": 1}}]
+    every = await database.raw["vectors"].aggregate(stages)
+    return [
+        row["_id"] async for row in every if sum(seen.holds(TextPlace.model_validate(ref)) for ref in row["refs"]) > 1
+    ]
+
+
 async def ids_with_phrases(phrases: Sequence[str], seen: Seen, model: str, most: int, database: Database) -> list[str]:
     """Ids of the texts that hold every phrase, the best first."""
     quoted = " ".join(f'"{phrase}"' for phrase in phrases)

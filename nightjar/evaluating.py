@@ -42,6 +42,8 @@ class EvaluateOptions(TypedDict, total=False):
     rubric: str | PathLike[str]
     self_judging: bool
     embed_model: Name
+    fidelity_to: Name
+    """The model, or its file, that the others are held against, token by token."""
     measures: Mapping[str, Any]
     until: Literal["decided"]
     """Ask the sequences in waves; stop when every pair of models is decided."""
@@ -50,6 +52,7 @@ class EvaluateOptions(TypedDict, total=False):
     fail_below: Iterable[str]
     fail_on_regression: Iterable[str]
     max_missing: str
+    fail_on_drift: Iterable[str]
     strict: bool
     baseline: str
     gpu: str
@@ -89,13 +92,14 @@ async def _evaluate(suite: Name, models: Names, judge: Names, options: EvaluateO
     left: dict[str, Any] = dict(options)
     given = [left.pop(name, None) for name in ("gpu", "slots", "threads")]
     flags = checked_flags(*given, reproducible=left.pop("reproducible", False))
-    embed_model = left.pop("embed_model", None)
+    embed_model, fidelity_to = left.pop("embed_model", None), left.pop("fidelity_to", None)
     watch: Callable[[EvalProgress], None] = left.pop("on_progress", lambda _: None)
     wanted = Evaluation(
         suite=str(suite),
         models=_listed(models),
         judges=_listed(judge),
         embed_model=None if embed_model is None else str(embed_model),
+        fidelity_to=None if fidelity_to is None else str(fidelity_to),
         mapping=_mapping(left.pop("mapping", None)),
         flags=flags,
         formats=_listed(left.pop("formats", ("html", "json"))),
@@ -128,6 +132,7 @@ def _request_options(given: dict[str, Any]) -> dict[str, Any]:
         fail_below=_listed(given.pop("fail_below", ())),
         fail_on_regression=_listed(given.pop("fail_on_regression", ())),
         max_missing=given.pop("max_missing", None),
+        fail_on_drift=_listed(given.pop("fail_on_drift", ())),
         strict=given.pop("strict", False),
         baseline=given.pop("baseline", None),
     ).ending()

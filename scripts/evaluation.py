@@ -144,16 +144,18 @@ async def generate(
             await _give_up(run, model, reason, session)
         unserved.update(missing)
 
+    compared = compared_names(run, judges)
+    helping = [*judges, *(entry for entry in entries if entry.name in compared)]
     async with standing_by(session):
         while True:
             begun = await _now(run)
             await serve(entries)
-            if judges:
+            if helping:
                 await _until(_planned, run)
-            await serve(judges, judging=True)
-            last = [*entries, *judges][-1]
+            await serve(helping, judging=True)
+            last = [*entries, *helping][-1]
             closing = replace(
-                await progress(run, last.name, session, judging=bool(judges)), doing=Doing(task=Activity.SCORING)
+                await progress(run, last.name, session, judging=bool(helping)), doing=Doing(task=Activity.SCORING)
             )
             on = partial(_has_next_wave, begun)
             await _until(lambda now: _halted(now) or on(now), run, lambda: watch(closing))  # noqa: B023
@@ -287,9 +289,18 @@ async def _open_jobs(run: Run, model: str, session: Session, *, judging: bool) -
     return await _ask(lambda: has_open_jobs(run.id, session.database, model=model, kinds=_kinds(judging)))
 
 
+def compared_names(run: Run, judges: Sequence[ModelEntry]) -> list[str]:
+    """The models that are held against the run's reference once its replies are there, but for those that judge, which
+    are served then anyhow."""
+    if run.fidelity is None:
+        return []
+    others = {run.fidelity.reference, *(judge.name for judge in judges)}
+    return [model.name for model in run.models if model.name not in others]
+
+
 def _kinds(judging: bool) -> tuple[JobKind, ...]:
     """Of the jobs that a model has in this phase; it may have others in the next."""
-    return (JobKind.JUDGE, JobKind.EMBED) if judging else (JobKind.REPLY,)
+    return (JobKind.JUDGE, JobKind.EMBED, JobKind.FIDELITY) if judging else (JobKind.REPLY,)
 
 
 async def _until(reached: Callable[[Run], bool], run: Run, meanwhile: Callable[[], None] = lambda: None) -> None:

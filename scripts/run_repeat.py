@@ -22,13 +22,13 @@ async def export_to(name: str, out: Path | None) -> Path:
     """Writes the run's file, `NAME.run.json` where no other is named; its path. Raises OutputError."""
     from nightjar.jobs.lookup import find_run
     from nightjar.pipeline.report.data.safe import slug
-    from nightjar.pipeline.runs.repeat import export_run
+    from nightjar.pipeline.runs.repeat import export_run, helper_names
     from nightjar.scripts.session import open_session
 
     async with open_session(reading=True) as session:
         run = await find_run(name, session.database)
         places = {model.name: model.path or model.name for model in run.models}
-        helpers = [*run.judging.judges, *([run.embed_model] if run.embed_model else [])]
+        helpers = helper_names(run)
         known = origins({helper: helper for helper in helpers} | places, session.settings)
         file = await export_run(run, session.database, known)
     path = out or Path(f"{slug(run.name, run.id)}.run.json")

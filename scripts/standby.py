@@ -58,12 +58,14 @@ async def standing_by(session: Session) -> AsyncIterator[Standby]:
     from nightjar.jobs.queue import Doorbell
     from nightjar.jobs.redis_in_use import RedisInUse
     from nightjar.pipeline.dispatch.dispatcher import Dispatcher
+    from nightjar.workers.embedder.client import embedder_opener
 
     doorbell = Doorbell.unconnected(session.urls.redis, partial(latest_redis_url, session.settings))
     try:
         with suppress(ServiceError):
             await RedisInUse(doorbell=doorbell, database=session.database).begin()
-        dispatcher = Dispatcher(session.database, doorbell, session.settings, standby=True)
+        embedder = embedder_opener(session.settings)
+        dispatcher = Dispatcher(session.database, doorbell, session.settings, standby=True, embedder=embedder)
         stop = asyncio.Event()
         task = asyncio.create_task(dispatcher.run(stop))
         try:

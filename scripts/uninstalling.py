@@ -21,6 +21,7 @@ from nightjar.config.settings import current_project
 from nightjar.scripts.session import GONE_S
 from nightjar.workers.library.manifest import read_manifest
 from nightjar.workers.library.partial import CACHE
+from nightjar.workers.photos.pull import MANIFEST
 
 if TYPE_CHECKING:
     from nightjar.config.settings import Settings
@@ -116,7 +117,7 @@ def _pulled(settings: Settings) -> Iterator[tuple[Path, str]]:
         return
     for folder in sorted(path for path in settings.models_dir.glob("*") if path.is_dir()):
         try:
-            fetched = read_manifest(folder) is not None
+            fetched = read_manifest(folder) is not None or (folder / MANIFEST).is_file()
         except ModelFileError:  # damaged, or somebody else's
             fetched = False
         if fetched or (folder / CACHE).is_dir():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -41,6 +42,8 @@ class Evaluation:
     """Likewise."""
     embed_model: str | None = None
     """Likewise."""
+    fidelity_to: str | None = None
+    """Likewise: what the models are held against."""
     suite_format: str | None = None
     mapping: dict[str, str] | None = None
     """What each field of the rows of any file is; None: the suite has a format."""
@@ -102,28 +105,33 @@ async def evaluate_whole(
     from nightjar.pipeline.runs.request import make_request
     from nightjar.pipeline.runs.this_home import this_home
     from nightjar.scripts.enforceable import check_enforceable
+    from nightjar.scripts.fidelity_preflight import check_reference
     from nightjar.scripts.views.saying import saying
 
     out = wanted.out or session.settings.reports_dir
     check_folder(out)
     embedder = [wanted.embed_model] if wanted.embed_model else []
-    named = [*wanted.models, *wanted.judges, *embedder]
+    reference = [wanted.fidelity_to] if wanted.fidelity_to else []
+    named = [*wanted.models, *wanted.judges, *embedder, *reference]
     taken = await take_models(named, session)
-    entries, helpers = taken[: len(wanted.models)], taken[len(wanted.models) :]
+    entries, helpers = taken[: len(wanted.models)], taken[len(wanted.models) : len(taken) - len(reference)]
+    against = taken[-1] if reference else None
     request = make_request(
         suite=await suite_to_enqueue(wanted.suite, wanted.suite_format, session, mapping=wanted.mapping),
         models=tuple(dict.fromkeys(entry.name for entry in entries)),
         priority=PRIORITY,
         judges=tuple(judge.name for judge in helpers[: len(wanted.judges)]),
         embed_model=helpers[-1].name if embedder else None,
-        paths={entry.name: str(entry.path) for entry in entries},
+        fidelity_to=against.name if against is not None else None,
+        paths={entry.name: str(entry.path) for entry in (*entries, *([against] if against is not None else []))},
         **{key: value for key, value in wanted.options.items() if value is not None},
     )
     closers = this_home(session.settings)
+    apart = await asyncio.to_thread(check_reference, against, entries) if against is not None else []
     enqueued = await enqueue(request, session.database, closers=closers, enforceable=check_enforceable)
     lacking = [problem for form in formats if (problem := missing_package(form)) is not None]
     twice = _given_twice(wanted.models, entries)
-    note([*_renamed(named, taken), *twice, *enqueued.warnings, *lacking])
+    note([*_renamed(named, taken), *twice, *enqueued.warnings, *apart, *lacking])
     await agreeing(enqueued, entries)
     await try_again(enqueued.run, session)
     unserved = await generating(enqueued.run, entries, helpers)

@@ -26,7 +26,15 @@ from nightjar.pipeline.report.data.model import ModelInput
 from nightjar.pipeline.report.data.run_report import RunReport
 from nightjar.pipeline.scores import Scale
 from nightjar.pipeline.scoring.plugins import NO_SCORERS, UserScorers
-from nightjar.pipeline.scoring.turn_scorer import line_names, metric_scales, score_job, scorer_versions, turn_lines
+from nightjar.pipeline.scoring.turn_scorer import (
+    averages_of,
+    line_names,
+    metric_scales,
+    score_job,
+    scorer_versions,
+    turn_lines,
+    with_averages,
+)
 from nightjar.pipeline.transcripts import JobRow, RowReader
 from tests.documents import a_job, a_run, a_turn
 
@@ -460,7 +468,7 @@ def report_of(
         sequences=about,
         jobs=jobs,
         lines={name: line_names(turns) for name, turns in scorers.items()},
-        scales=(scales or {}) | metric_scales(scorers.values()),
+        scales=with_averages((scales or {}) | metric_scales(scorers.values()), averages_of(about)),
         now=START,
         version="0",
         scorer_versions=scorer_versions(scorers.values()),

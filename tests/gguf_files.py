@@ -171,6 +171,29 @@ def write_mamba(path: Path, *, layers: int = 2, width: int = 64, vocab: int = 51
     return path
 
 
+def write_lora(
+    path: Path, *, architecture: str = "llama", width: int = 64, hidden: int | None = None, rank: int = 4
+) -> Path:
+    """A strong random LoRA adapter of the first layer's query and of its way down. `hidden` None: twice as wide."""
+    import gguf
+    import numpy as np
+
+    random = np.random.default_rng(3)
+    writer = gguf.GGUFWriter(path, architecture)
+    writer.add_type("adapter")
+    writer.add_string("adapter.type", "lora")
+    writer.add_float32("adapter.lora.alpha", float(rank))
+    for name in ("blk.0.attn_q.weight", "blk.0.ffn_down.weight"):
+        inner = width if "attn" in name else hidden or 2 * width
+        writer.add_tensor(f"{name}.lora_a", random.standard_normal((rank, inner)).astype(np.float32))
+        writer.add_tensor(f"{name}.lora_b", random.standard_normal((width, rank)).astype(np.float32))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return path
+
+
 def _vocabulary(writer: Any, size: int, pre: str = "gpt-2", *, ends: bool = True) -> None:
     """Byte-level BPE: three control tokens, the 256 bytes as GPT-2 writes them, then fillers that no merge makes."""
     import gguf

@@ -277,7 +277,7 @@ def _info(name: str, repository: Repository, commit: str) -> dict[str, Any]:
     for file, content in repository.files.items():
         digest = hashlib.sha256(content).hexdigest()
         sibling: dict[str, Any] = {"rfilename": file, "size": len(content), "blobId": digest[:40]}
-        if file.endswith((".gguf", ".parquet")):
+        if file.endswith((".gguf", ".parquet", ".onnx")):
             sibling["size"] = repository.claimed_bytes or len(content)
             claimed = digest if repository.claimed_sha256 is None else repository.claimed_sha256
             if claimed != "":

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +19,24 @@ PLAIN_CONTEXT, MICRO_BATCH = 512, 64
 class PlainScorer:
     """A context on the CPU, one thread, without flash attention; its cache is cleared before each text."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, adapters: Sequence[tuple[Path, float]] = ()) -> None:
         self._model = llama.llama_model_load_from_file(str(path).encode(), llama.llama_model_default_params())
         params = llama.llama_context_default_params()
         params.n_ctx, params.n_batch, params.n_ubatch = PLAIN_CONTEXT, PLAIN_CONTEXT, MICRO_BATCH
         params.n_threads = params.n_threads_batch = 1
         params.flash_attn_type = llama.LLAMA_FLASH_ATTN_TYPE_DISABLED
         self._context = llama.llama_init_from_model(self._model, params)
+        self._put(adapters)
         self._vocabulary = llama.llama_vocab_n_tokens(llama.llama_model_get_vocab(self._model))
+
+    def _put(self, adapters: Sequence[tuple[Path, float]]) -> None:
+        if not adapters:
+            return
+        loaded = [llama.llama_adapter_lora_init(self._model, str(path).encode()) for path, _ in adapters]
+        assert all(loaded)
+        handles = (llama.llama_adapter_lora_p_ctypes * len(loaded))(*loaded)
+        scales = (ctypes.c_float * len(loaded))(*(scale for _, scale in adapters))
+        assert llama.llama_set_adapters_lora(self._context, handles, len(loaded), scales) == 0
 
     def score(self, context: Ids, continuation: Ids) -> Scored:
         """One call for the context, which gives one row, and one for the continuation."""

@@ -28,6 +28,7 @@ from nightjar.web.pulls import Pulls
 from nightjar.web.render import Templates
 from nightjar.web.routing import mount
 from nightjar.web.service import routes as service
+from nightjar.web.service import stats
 from nightjar.web.site import Checks, Site
 from nightjar.web.static_files import read_static
 from nightjar.web.streams import moves, texts
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
 
 CHECKED_EVERY_S = 30.0
 """How old what `doctor` found may be."""
+RATIO_EVERY_S = 300.0
+"""The same of what evaluations say of the reference model's costs."""
 
 
 def create_app(
@@ -73,6 +76,7 @@ def create_app(
         live=live,
         replies=ReplyCache(live, settings.live),
         feed=feed,
+        ratio=Latest(make=lambda: stats.read_ratio(settings.money.reference_model, database), fresh_s=RATIO_EVERY_S),
         pulls=Pulls(settings=settings),
         cleaning=None if cleanup is None else Cleaning(command=cleanup),
         closing=closing,
@@ -80,7 +84,7 @@ def create_app(
         enforceable=enforceable,
         templates=Templates.load(read_static(), rules.root),
     )
-    protocols = (*openai.ROUTES, *completions.ROUTES, *tokens.ROUTES, *service.ROUTES, *metrics.ROUTES)
+    protocols = (*openai.ROUTES, *completions.ROUTES, *tokens.ROUTES, *service.ROUTES, *stats.ROUTES, *metrics.ROUTES)
     routes = (
         *open_routes.ROUTES,
         *moves.ROUTES,

@@ -8,14 +8,18 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import time
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
+import structlog
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import PlainTextResponse
+
+from nightjar.config.logging import bind
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -32,10 +36,13 @@ OUR_HEADER = "nightjar-request"
 OUR_HEADERS = (OUR_HEADER, "hx-request")
 """No page of another site can send one of them without asking us first, and we never allow that."""
 REQUEST_ID = "nightjar-request-id"
+PROCESSING_MS = "nightjar-processing-ms"
+"""Header of an answer: from the request's arrival to the first byte of its answer, as the server counts it."""
 FORM = "application/x-www-form-urlencoded"
 FORM_PATHS = frozenset({"/login", "/logout"})
 """Only these take a form as a browser without scripts sends it; they check a token of their own."""
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+_log = structlog.get_logger()
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 
 
@@ -159,13 +166,15 @@ class GateMiddleware:
         scope.setdefault("state", {}).update(nonce=nonce, request_id=request_id, address=address)
         ours = {**security_headers(nonce, self.rules), REQUEST_ID: request_id}
 
-        begun = False
+        begun, arrived, status = False, time.monotonic(), 0
 
         async def send_guarded(message: Message) -> None:
-            nonlocal begun
+            nonlocal begun, status
             begun = True
             if message["type"] == "http.response.start":
+                status = message["status"]
                 sent = MutableHeaders(scope=message)
+                sent[PROCESSING_MS] = f"{1000 * (time.monotonic() - arrived):.2f}"
                 for name, value in ours.items():
                     sent.setdefault(name, value)
             await send(message)
@@ -174,6 +183,7 @@ class GateMiddleware:
         if refusal is not None:
             refused = PlainTextResponse(refusal.message + "\n", status_code=refusal.status)
             return await refused(scope, receive, send_guarded)
+        bind(request=request_id)
         try:
             await self.app(scope, bounded(receive, most_bytes(scope["path"]), BODY_S), send_guarded)
         except ClientDisconnect:
@@ -183,6 +193,21 @@ class GateMiddleware:
             if begun:
                 raise  # half an answer is out: the connection ends
             await answer(scope, receive, send_guarded)
+        finally:
+            _note_answer(scope, status, time.monotonic() - arrived)
+
+
+def _note_answer(scope: Scope, status: int, seconds: float) -> None:
+    """Whatever may have changed or generated something is in the log. Never the query: it may hold what is searched."""
+    if scope["method"] not in SAFE_METHODS:
+        _log.info(
+            "request_answered",
+            method=scope["method"],
+            path=scope["path"],
+            status=status,
+            seconds=round(seconds, 4),
+            request=scope["state"]["request_id"],
+        )
 
 
 def bounded(receive: Receive, most: int, within_s: float) -> Receive:

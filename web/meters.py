@@ -8,6 +8,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from nightjar.jobs.live_state import LiveEnd
 from nightjar.jobs.reply_cache import CacheUse
+from nightjar.web.totals import AnswerTotals, RouteLabel
 
 _SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
 _PER_TOKEN_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1)
@@ -61,19 +62,40 @@ class Meters:
         self._each = _histogram(registry, "time_per_output_token_seconds", "Between tokens.", _PER_TOKEN_S)
         self._queue = _histogram(registry, "request_queue_time_seconds", "Before the engine began.", _SECONDS)
         self._whole = _histogram(registry, "e2e_request_latency_seconds", "From the request to its end.", _SECONDS)
+        self._of_end = _counter(registry, "finished_prompt_tokens", "Computed replies' prompts.", "finished_reason")
+        self._written = _counter(registry, "finished_generation_tokens", "The same of replies.", "finished_reason")
+        self._places = Counter("nightjar_answers", "Replies, by who gave them.", ("place",), registry=registry)
+        self._usd = _counter(registry, "cost_usd", "What endpoints were paid for replies.")
+        self._unpriced = _counter(registry, "unpriced_requests", "Replies of endpoints at an unknown price.")
+        self._kept_usd = _counter(registry, "reply_cache_saved_usd", "What cached replies cost when computed.")
+        self._routed = _counter(registry, "routed_requests", "Routed replies, by policy and why.", "policy", "reason")
+        self._routed_tokens = _counter(registry, "routed_generation_tokens", "The same in tokens.", "policy", "reason")
+        self.answers = AnswerTotals()
         self._totals = LiveTotals()
 
     @property
     def totals(self) -> LiveTotals:
         return self._totals
 
-    def ended(self, model: str, end: LiveEnd) -> None:
-        """Counts a reply."""
+    def ended(self, model: str, end: LiveEnd, route: RouteLabel | None = None) -> None:
+        """Counts a reply. `route`: how a routed request came to the model."""
         self._success.labels(model, end.finish_reason).inc()
+        self._places.labels("cache" if end.cached else "endpoint" if end.remote else "local").inc()
+        self.answers.count(model, end, route)
+        if route is not None:
+            self._routed.labels(model, route.policy, route.reason).inc()
         if end.cached:
-            self._count_cached(end)
-        else:
-            self._count_computed(model, end)
+            self._count_cached(model, end)
+            return
+        self._count_computed(model, end)
+        if end.usd is not None:
+            self._usd.labels(model).inc(end.usd)
+        elif end.remote:
+            self._unpriced.labels(model).inc()
+        self._of_end.labels(model, end.finish_reason).inc(end.prompt_tokens)
+        self._written.labels(model, end.finish_reason).inc(end.reply_tokens)
+        if route is not None:
+            self._routed_tokens.labels(model, route.policy, route.reason).inc(end.reply_tokens)
 
     def looked_up(self, model: str, use: CacheUse) -> None:
         """Counts a request by what the cache had for it."""
@@ -85,7 +107,9 @@ class Meters:
             cached=before.cached + (use in (CacheUse.HIT, CacheUse.SHARED)),
         )
 
-    def _count_cached(self, end: LiveEnd) -> None:
+    def _count_cached(self, model: str, end: LiveEnd) -> None:
+        if end.saved_usd is not None:
+            self._kept_usd.labels(model).inc(end.saved_usd)
         before = self._totals
         saved = before.saved_usd if end.saved_usd is None else (before.saved_usd or 0.0) + end.saved_usd
         self._totals = replace(before, replies=before.replies + 1, saved_usd=saved)
@@ -114,6 +138,7 @@ class Meters:
     def fell_back(self, model: str) -> None:
         """Counts a routed request that another model was to answer."""
         self._fallbacks.labels(model).inc()
+        self.answers.fallbacks[model] += 1
 
     def failed(self, model: str, error: Exception) -> None:
         """Counts a request that got no reply."""

@@ -19,8 +19,10 @@ from prometheus_client.registry import Collector
 
 from nightjar.jobs.status.workers import alive_workers
 from nightjar.jobs.worker_documents import WorkerState
+from nightjar.pipeline.routing.savings import Savings
 from nightjar.web.auth.roles import Action
 from nightjar.web.routing import Route
+from nightjar.web.service.stats import site_savings
 from nightjar.web.site import site_of
 
 _GAUGES = (
@@ -76,12 +78,32 @@ def _filled(family: Any, field: str, workers: Iterable[WorkerState]) -> Any:
     return family
 
 
+@dataclass(eq=False)
+class SavingsCollector(Collector):
+    """What was saved against the reference model; nothing where that is not known."""
+
+    savings: Savings
+
+    def collect(self) -> Iterator[Any]:
+        text = "Saved against the reference model since this server started, with the bounds of 95 %."
+        family = GaugeMetricFamily("nightjar_cost_savings_usd", text, labels=("bound",))
+        for bound, value in (
+            ("estimate", self.savings.saved_usd),
+            ("low", self.savings.low_usd),
+            ("high", self.savings.high_usd),
+        ):
+            if value is not None:
+                family.add_metric([bound], value)
+        yield family
+
+
 async def metrics(request: Request) -> Response:
     """Everything, for a Prometheus whose token has the scope `metrics`."""
     site = site_of(request)
     workers = await alive_workers(site.database)
     places = CollectorRegistry()
     places.register(PlacesCollector(tuple(workers), site.settings.home))
+    places.register(SavingsCollector(await site_savings(site)))
     text = generate_latest(site.meters.registry) + await asyncio.to_thread(generate_latest, places)
     return Response(text, media_type=CONTENT_TYPE_LATEST)
 

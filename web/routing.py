@@ -33,9 +33,12 @@ class Route:
 REFUSALS: dict[int | str, dict[str, Any]] = {
     400: {"description": "The request cannot be used; the message says why."},
     401: {"description": "Say who you are."},
+    402: {"description": "The token's budget has no room for it."},
     403: {"description": "Not allowed."},
     404: {"description": "There is nothing of that name; the message has the nearest."},
-    429: {"description": "Too many requests wait. Retry-After says when to ask again."},
+    429: {
+        "description": "Too many requests wait, or the token's budget has no room. Retry-After says when to ask again."
+    },
     503: {"description": "Not available now. Retry-After says when to ask again."},
 }
 

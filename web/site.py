@@ -27,6 +27,7 @@ from nightjar.web.render import Templates
 if TYPE_CHECKING:
     from nightjar.config.settings import Settings
     from nightjar.jobs.queue import Doorbell
+    from nightjar.pipeline.routing.savings import CostRatio
     from nightjar.pipeline.runs.preflight import Enforceable
 
 
@@ -59,6 +60,8 @@ class Site:
     """To be used as a context while requests are taken, and so is `feed`."""
     replies: ReplyCache
     feed: EventFeed
+    ratio: Latest[CostRatio | None]
+    """What evaluations say of the reference model's costs."""
     pulls: Pulls
     templates: Templates
     closing: asyncio.Event

@@ -12,6 +12,7 @@ from nightjar.config.errors import (
     RunConflictError,
     ServiceError,
     TemplateError,
+    TokenBudgetError,
     TooLongError,
     UnknownNameError,
     UsageError,
@@ -34,11 +35,15 @@ _STATUSES: tuple[tuple[type[Exception], int], ...] = (
 
 def status_of_error(error: Exception) -> int:
     """The HTTP status; 500 for what nobody expects."""
+    if isinstance(error, TokenBudgetError):
+        return 402 if error.money and not error.passing else 429
     return next((status for kind, status in _STATUSES if isinstance(error, kind)), 500)
 
 
 def retry_headers(error: Exception) -> Mapping[str, str]:
     """When to ask again, where the error says so."""
     if isinstance(error, QueueFullError | NotServedError):
+        return {"retry-after": str(math.ceil(error.retry_after_s))}
+    if isinstance(error, TokenBudgetError) and error.retry_after_s is not None:
         return {"retry-after": str(math.ceil(error.retry_after_s))}
     return {}

@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 from fastapi import HTTPException, Request
 
-from nightjar.jobs.account_documents import Role, TokenScope, User
+from nightjar.jobs.account_documents import ApiToken, Role, User
 from nightjar.jobs.accounts import find_session, find_token, has_users, note_use
 from nightjar.web.auth.roles import Action, allowed
 from nightjar.web.site import Site, site_of
@@ -29,13 +29,13 @@ class Visitor:
     role: Role
     user: str | None = None
     """None also for the owner of a home without users."""
-    scopes: tuple[TokenScope, ...] | None = None
-    """Of the token that was sent; None: none was."""
+    token: ApiToken | None = None
+    """The one that was sent; None: none was."""
     session: str | None = None
     """The secret of the session."""
 
     def can(self, action: Action) -> bool:
-        return allowed(self.role, action, self.scopes)
+        return allowed(self.role, action, None if self.token is None else self.token.scopes)
 
 
 STRANGER = Visitor(name="nobody", role=Role.NOBODY)
@@ -93,7 +93,7 @@ async def _by_token(secret: str, request: Request, site: Site) -> Visitor:
     if wait > 0:
         raise HTTPException(429, "This token asks too often.", headers={"retry-after": str(int(wait) + 1)})
     await note_use(token, request.state.address, site.database)
-    return Visitor(**{**vars(visitor), "scopes": tuple(token.scopes), "name": f"{visitor.name} (token {token.id})"})
+    return Visitor(**{**vars(visitor), "token": token, "name": f"{visitor.name} (token {token.id})"})
 
 
 async def _acting_for(user: str | None) -> Visitor | None:

@@ -10,6 +10,7 @@ from typing import Any
 from nightjar.jobs.database import Database, Row
 from nightjar.jobs.documents import Run, RunModel
 from nightjar.jobs.ending import EndingView, Event, GateOutcome, GateVerdict
+from nightjar.jobs.fidelity import RunFidelity
 from nightjar.jobs.judgings import JudgeCheck, Judging, JudgingStatus
 from nightjar.jobs.nights import Delivery, DeliveryState
 from nightjar.jobs.reading import read_each
@@ -173,11 +174,24 @@ class RunDetail:
     variants: tuple[str, ...]
     waves: Waves | None
     """Of a run that stops when it is decided, with what each look found."""
+    fidelity: RunFidelity | None
+    """What its models are held against."""
 
 
 _OF_JUDGING = ("judges", "self_judging", "against")
 _MADE = frozenset(
-    {"helpers", "check", "sequences", "models", "variants", "ending", "transcripts_dropped_at", "waves", *_OF_JUDGING}
+    {
+        "helpers",
+        "check",
+        "sequences",
+        "models",
+        "variants",
+        "ending",
+        "transcripts_dropped_at",
+        "waves",
+        "fidelity",
+        *_OF_JUDGING,
+    }
 )
 _COPIED = {field.name for field in fields(RunDetail)} - _MADE
 """Fields that are shown as they are stored, by the run or in what is nested in it."""
@@ -222,6 +236,7 @@ async def describe_run(run: Run, database: Database) -> RunDetail:
         models=tuple(_model_view(model, counts) for model in run.models),
         variants=tuple(variant.name for variant in run.variants),
         waves=run.waves,
+        fidelity=run.fidelity,
         jobs=counts.by_status(),
         dead_reasons=await _dead_reasons(run, database),
         ending=run.ending.shown(),

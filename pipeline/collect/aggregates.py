@@ -16,7 +16,8 @@ from pydantic import BaseModel, TypeAdapter
 from nightjar.jobs.models import nest_file_facts
 from nightjar.pipeline.judging.results import JudgeResults
 from nightjar.pipeline.report.data import run_report as data_module
-from nightjar.pipeline.report.data.run_report import Notice, RunReport
+from nightjar.pipeline.report.data.notice import Notice
+from nightjar.pipeline.report.data.run_report import RunReport
 
 VERSION = 1
 """Of the stored form. A form that can no longer be read is refused, never guessed at."""

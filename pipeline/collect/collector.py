@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -11,6 +11,7 @@ from nightjar.config.errors import NightjarError, UnknownNameError, UsageError
 from nightjar.config.version import NIGHTJAR_VERSION
 from nightjar.jobs.database import Database
 from nightjar.jobs.documents import Run, SequenceDocument, SuiteVersion, utc_now
+from nightjar.jobs.energy import EnergyUse, RunEnergy, energy_of_run
 from nightjar.jobs.nights import Aggregates
 from nightjar.jobs.sequences import Sequence as PromptSequence
 from nightjar.jobs.spending import spending
@@ -18,13 +19,15 @@ from nightjar.jobs.states import EVALUATIONS, TERMINAL_RUNS, JobKind, JobStatus,
 from nightjar.jobs.status import census
 from nightjar.jobs.workers import last_beats
 from nightjar.pipeline.collect.aggregates import VERSION, unpack, without_transcripts
+from nightjar.pipeline.collect.fidelity import with_fidelity
 from nightjar.pipeline.collect.gc_paused import gc_paused
 from nightjar.pipeline.collect.run_scorers import RunScorers, read_run_sheet
 from nightjar.pipeline.collect.scoring import scored_jobs
+from nightjar.pipeline.fidelity.read_results import read_fidelity
 from nightjar.pipeline.judging.read_counts import count_verdicts
 from nightjar.pipeline.judging.verdicts import is_judges
 from nightjar.pipeline.report.data.assemble import assemble
-from nightjar.pipeline.report.data.costs import ModelCost, model_costs
+from nightjar.pipeline.report.data.costs import LocalWork, ModelCost, electricity_costs, model_costs
 from nightjar.pipeline.report.data.inputs import models_of, provenance_of, workers_of
 from nightjar.pipeline.report.data.judge_findings import with_judging
 from nightjar.pipeline.report.data.judging_notices import judging_notices, not_complete
@@ -100,11 +103,12 @@ async def gather(run: Run, database: Database) -> tuple[RunReport, RunScorers]:
     await _check_still_whole(run, database)
     jobs.sort(key=lambda job: job.order)
     states = await last_beats(set().union(*workers_of(jobs).values()), database)
+    energy = await energy_of_run(run.id)
     now = utc_now()
     report = await asyncio.to_thread(  # seconds of work for a large run: the event loop must go on
         assemble,
         provenance=provenance_of(run, suite),
-        models=models_of(run, jobs, states),
+        models=models_of(run, jobs, states, energy),
         sequences=[by_id[name] for name in run.asked if name in by_id],
         jobs=jobs,
         lines=scorers.planned.line_names(),
@@ -117,7 +121,8 @@ async def gather(run: Run, database: Database) -> tuple[RunReport, RunScorers]:
     report = with_left_out(report, () if suite is None else suite.left_out)
     report = await asyncio.to_thread(with_judging, report, scorers.bench)
     counts = {one.number: await count_verdicts(run, one, database) for one in not_complete(run.judging)}
-    report = replace(report, costs=await _costs(run, database))
+    report = replace(report, costs=(*await _costs(run, database), *await _electricity(run, report, energy, database)))
+    report = await asyncio.to_thread(with_fidelity, report, await read_fidelity(run, database))
     told = judging_notices(run.name, run.judging, counts)
     return replace(report, notices=(*told, *report.notices)), scorers
 
@@ -139,6 +144,33 @@ async def _costs(run: Run, database: Database) -> tuple[ModelCost, ...]:
         jobs = await census.count(run.id, database, model=each.model, kind=(each.kind,))
         done[each.model, each.kind] = jobs.of(JobStatus.DONE).jobs
     return model_costs(spent, prices, done)
+
+
+async def _electricity(
+    run: Run, report: RunReport, parts: Sequence[RunEnergy], database: Database
+) -> tuple[ModelCost, ...]:
+    """Of local models, as far as somebody asks."""
+    if not any(part.usd_per_kwh is not None for part in parts):
+        return ()
+    work = [
+        LocalWork(
+            model=model.name,
+            kind=JobKind.REPLY,
+            energy=model.input.energy,
+            jobs=model.total.counts.jobs.get(JobStatus.DONE, 0),
+            requests=model.total.counts.turns,
+            prompt_tokens=model.total.counts.prompt_tokens,
+            cached_tokens=model.total.counts.reused_tokens,
+            reply_tokens=model.total.counts.reply_tokens,
+        )
+        for model in report.models
+        if model.input.energy is not None
+    ]
+    for name, kind in sorted({(part.contestant, part.kind) for part in parts if part.kind is not JobKind.REPLY}):
+        done = (await census.count(run.id, database, model=name, kind=(kind,))).of(JobStatus.DONE).jobs
+        use = EnergyUse.of(part for part in parts if (part.contestant, part.kind) == (name, kind))
+        work.append(LocalWork(model=name, kind=kind, energy=use, jobs=done, requests=done))
+    return electricity_costs(work)
 
 
 async def _check_still_whole(run: Run, database: Database) -> None:

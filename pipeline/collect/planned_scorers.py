@@ -17,12 +17,14 @@ from nightjar.pipeline.scoring.measures_asked import LOGPROB, asks_logprobs, nee
 from nightjar.pipeline.scoring.plugins import UserScorers
 from nightjar.pipeline.scoring.turn_scorer import (
     Lines,
+    averages_of,
     line_names,
     measures_asked,
     metric_of,
     metric_scales,
     scorer_versions,
     turn_lines,
+    with_averages,
 )
 
 
@@ -77,15 +79,22 @@ class PlannedScorers:
 
     def scales(self) -> dict[str, Scale]:
         """Metric name -> scale, in the order they are shown."""
-        return self.similarities.with_scales(self.judges.with_scales(metric_scales(self.lines.values())))
+        scales = self.similarities.with_scales(self.judges.with_scales(metric_scales(self.lines.values())))
+        return with_averages(scales, self.averages)
+
+    @cached_property
+    def averages(self) -> dict[str, str]:
+        """Average over parts -> the metric that it is taken of."""
+        return averages_of(self.sequences.values())
 
     def versions(self) -> dict[str, dict[str, str]]:
         """Metric -> the scorers in it, with their versions; judges and similarities are not among them."""
-        return scorer_versions(self.lines.values())
+        return with_averages(scorer_versions(self.lines.values()), self.averages)
 
     def quality_metrics(self) -> list[str]:
         """The metrics with a better end that the run will have."""
         names = {metric_of(name) for turns in self.line_names().values() for turn in turns for name in turn}
+        names |= {name for name, metric in self.averages.items() if metric in names}
         return [name for name, scale in self.scales().items() if name in names and scale.has_better_end]
 
 

@@ -9,13 +9,35 @@ from nightjar.config.errors import UsageError
 from nightjar.pipeline.compare.comparison import Comparison, MetricComparison, Side, compare_sides
 from nightjar.pipeline.report.data.answer import verdict_words
 from nightjar.pipeline.report.data.changes import Changes, CostChange, Fingerprint, MetricChange, ModelChange
+from nightjar.pipeline.report.data.fidelity import FidelityResult
+from nightjar.pipeline.report.data.fidelity_words import nats
 from nightjar.pipeline.report.data.fingerprints import changed, model_marks, run_marks
+from nightjar.pipeline.report.data.notice import Notice
 from nightjar.pipeline.report.data.run_report import RunReport
 
 
 def with_changes(report: RunReport, base: RunReport) -> RunReport:
     """The report with what changed since the base."""
-    return replace(report, changes=changes(base, report))
+    return replace(report, changes=changes(base, report), fidelity=_fidelity_since(base, report))
+
+
+def _fidelity_since(base: RunReport, report: RunReport) -> FidelityResult | None:
+    """With what another build of llama.cpp than the base's makes of each model's divergence."""
+    now, before = report.fidelity, base.fidelity
+    if now is None or before is None or now.reference.label != before.reference.label:
+        return now
+    builds = [result.reference.side.load.llama_cpp_build for result in (before, now)]
+    if builds[0] == builds[1]:
+        return now
+    earlier = {row.label: row.numbers for row in before.candidates}
+    said = [
+        f"{row.label} was {nats(old.kld.value)} nats away and is {nats(row.numbers.kld.value)}"
+        for row in now.candidates
+        if row.numbers is not None and (old := earlier.get(row.label)) is not None
+    ]
+    other = "" if now.material.digest == before.material.digest else " (on other replies)"
+    text = f"llama.cpp is {builds[1]}, and was {builds[0]} in {base.provenance.name}{other}: {'; '.join(said)}."
+    return replace(now, notices=(*now.notices, Notice(level="info", text=text))) if said else now
 
 
 def changes(base: RunReport, report: RunReport) -> Changes:

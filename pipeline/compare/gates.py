@@ -9,6 +9,7 @@ from nightjar.config.counting import are, how_many
 from nightjar.config.errors import UsageError, suggest
 from nightjar.jobs.ending import Gate, GateKind, GateOutcome, GateResult
 from nightjar.pipeline.compare.comparison import Comparison
+from nightjar.pipeline.compare.drift import check_drift, unmeasured
 from nightjar.pipeline.report.data.answer import missing_words
 from nightjar.pipeline.report.data.compared import ComparedSeries, Pair, PairDifference
 from nightjar.pipeline.report.data.model import ModelReport
@@ -49,7 +50,7 @@ def parse_gates(below: Iterable[str], regression: Iterable[str], missing: str | 
 def check_metrics(gates: Iterable[Gate], known: Sequence[str], where: str) -> None:
     """Raises UsageError, with the nearest names, for a gate on a metric that is not among the known ones."""
     for gate in gates:
-        if gate.metric is not None and gate.metric not in known:
+        if gate.kind is not GateKind.DRIFT and gate.metric is not None and gate.metric not in known:
             raise UsageError(
                 f"{gate}: {where} has no metric {gate.metric!r} with a better end. "
                 + suggest(gate.metric, known, "metric with a better end")
@@ -61,7 +62,7 @@ def check_values(gates: Iterable[Gate], scales: Mapping[str, Scale]) -> None:
     always say the same."""
     for gate in gates:
         scale = scales.get(gate.metric or "")
-        if scale is None or scale.worst is None:
+        if scale is None or scale.worst is None or gate.kind is GateKind.DRIFT:
             continue
         low, high = scale.limits
         if gate.kind is GateKind.REGRESSION:
@@ -119,6 +120,20 @@ def check_report(gates: Sequence[Gate], report: RunReport, only: str | None = No
                 results.append(_missing(gate, about, model))
             elif gate.kind is GateKind.BELOW:
                 results.append(_below(gate, about, model, report.scales[gate.metric or ""]))
+    return results + _drifts(gates, report, only)
+
+
+def _drifts(gates: Sequence[Gate], report: RunReport, only: str | None) -> list[GateResult]:
+    """Of each model but the reference, whatever its variants."""
+    asked, fidelity = [gate for gate in gates if gate.kind is GateKind.DRIFT], report.fidelity
+    names = dict.fromkeys(model.input.name for model in report.models if only in (None, model.name, model.input.name))
+    measured = {row.side.label: row.numbers for row in fidelity.candidates} if fidelity is not None else {}
+    results: list[GateResult] = []
+    for name in names:
+        if fidelity is not None and name == fidelity.reference.side.label:
+            continue
+        about, numbers = f"{report.provenance.name}:{name}", measured.get(name)
+        results += unmeasured(asked, about) if numbers is None else check_drift(asked, about, numbers)
     return results
 
 

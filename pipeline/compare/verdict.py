@@ -30,6 +30,8 @@ async def check_ending(run: Run, sequences: Collection[SequenceRef], database: D
     Returns notes on gates that so few sequences can never pass.
     """
     gates = run.ending.gates
+    if run.fidelity is None and (drift := next((gate for gate in gates if gate.kind is GateKind.DRIFT), None)):
+        raise UsageError(f"{drift}: the run is held against no model. Name one with --fidelity-to MODEL.")
     if run.ending.baseline is not None:
         await find_run(run.ending.baseline, database)
     if all(gate.metric is None for gate in gates):

@@ -17,6 +17,7 @@ from nightjar.jobs.hindered import hindered
 from nightjar.jobs.judging_moves import finish_cancelling
 from nightjar.jobs.states import RunStatus
 from nightjar.pipeline.embedding.write_jobs import write_embedding
+from nightjar.pipeline.fidelity.write_jobs import write_fidelity_jobs
 from nightjar.pipeline.judging.write_jobs import mark_planned, write_judging
 
 _log = structlog.get_logger()
@@ -64,9 +65,10 @@ async def _over_limit(run: RunInWork, limit: float, database: Database) -> str |
 
 
 async def _plan(run: Run, database: Database) -> None:
-    """Writes the jobs of the judges and of the model that embeds."""
+    """Writes the jobs of the judges, of the model that embeds and of models that are held against a reference."""
     await write_judging(run, database)
     await write_embedding(run, database)
+    await write_fidelity_jobs(run, database)
     await mark_planned(run, database)
 
 

@@ -30,6 +30,7 @@ from nightjar.jobs.redis_in_use import RedisInUse
 from nightjar.jobs.removal import finish_removals
 from nightjar.jobs.schema import SCHEMA_EVERY_S
 from nightjar.jobs.spending import settle_lost
+from nightjar.jobs.token_ledger import settle_left_requests
 from nightjar.jobs.troubles import StoredBoard
 from nightjar.pipeline.closing import endings
 from nightjar.pipeline.closing.finish import close_finished
@@ -41,9 +42,11 @@ from nightjar.pipeline.nights.retention import retain
 from nightjar.pipeline.nights.schedules import fire_due
 from nightjar.pipeline.notify.deliveries import make_calls, run_commands
 from nightjar.pipeline.runs.this_home import this_home
+from nightjar.pipeline.search.refresh import EmbedderOpener, IndexRefresher
 
 ENDING_S = 5.0
 """How long the chores of a dispatcher that is to stop may finish what they are at."""
+INDEX_EVERY_S = 30.0
 Chore = Callable[[], Awaitable[None]]
 _log = structlog.get_logger()
 
@@ -58,13 +61,23 @@ class Dispatcher:
     schedules as far as those say that it may (`jobs.closers`), while nobody lives who was started for that.
     """
 
-    def __init__(self, database: Database, doorbell: Doorbell, settings: Settings, *, standby: bool = False) -> None:
+    def __init__(
+        self,
+        database: Database,
+        doorbell: Doorbell,
+        settings: Settings,
+        *,
+        standby: bool = False,
+        embedder: EmbedderOpener | None = None,
+    ) -> None:
+        """`embedder`: opens the host's small embedder, which keeps the search index up to date; None: nobody does."""
         self._database = database
         self._settings = settings
         self._standby = standby
         self._name = f"dispatcher-{random.getrandbits(48):x}"  # a name, not a secret
         self._redis = RedisInUse(doorbell=doorbell, database=database)
         self._ringer = Ringer(database, doorbell)
+        self._index = None if embedder is None else IndexRefresher(embedder, self._name, database)
         self._watching_since: datetime | None = None
         self._stop: asyncio.Event | None = None
         self._refused = False
@@ -84,6 +97,7 @@ class Dispatcher:
             (1.0, self.advance),
             (1.0, self.stop_late),
             (5.0, self.settle_lost),
+            (5.0, self.settle_left_requests),
             (5.0, self.finish_expansions),
             (10.0, self.watch_stalls),
             (10.0, self.finish_removals),
@@ -101,6 +115,7 @@ class Dispatcher:
         return [
             (2.0, self.mark),
             (5.0, self.check_redis),
+            (INDEX_EVERY_S, self.refresh_index),
             *((period_s, _where(lambda: self._on_duty, chore)) for period_s, chore in moving),
             *((period_s, _where(lambda: self._closes, chore)) for period_s, chore in closing),
         ]
@@ -181,6 +196,10 @@ class Dispatcher:
         """Counts what vanished workers had sent to endpoints as if all that was reserved was used."""
         await settle_lost(self._database)
 
+    async def settle_left_requests(self) -> None:
+        """Counts what requests with API tokens took whose server vanished."""
+        await settle_left_requests(self._database)
+
     async def end(self) -> None:
         """Records whom to notify of runs that have ended, and writes the reports of those that were stopped."""
         await endings.finish_ended(self._name, self._settings, self._database, self._stop, closer=self.closer)
@@ -222,6 +241,11 @@ class Dispatcher:
             if mine:
                 await drop_old(self._settings.night.keep_records_days, self._database)
                 await retain(self._database, self._settings.night, closer=self.closer)
+
+    async def refresh_index(self) -> None:
+        """Embeds what has ended for searches, on a host that has a small embedder, while nothing is at work."""
+        if self._index is not None:
+            await self._index.refresh()
 
     async def watch_schema(self) -> None:
         """Raises SchemaError where a newer Nightjar has taken the database over."""

@@ -55,7 +55,7 @@ def quality(report: RunReport, options: ExportOptions) -> Quality:
     Raises UsageError if that metric has no better end.
     """
     run = report.provenance.name
-    name = next(iter(options.at_least), COMPOSITE if COMPOSITE in report.metrics else report.headline)
+    name = next(iter(options.at_least), COMPOSITE if COMPOSITE in report.metrics else report.headline_of_parts)
     scale = report.scales.get(name) if name is not None else None
     if name is None or scale is None or scale.worst is None or scale.best is None:
         raise UsageError(

@@ -1,1 +1,1 @@
-"""How faithful loads are to a reference: what was measured summed up with intervals, gated, and shown."""
+"""A run's models held against a reference, token by token: planned, written as jobs, read back."""

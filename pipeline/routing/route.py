@@ -5,10 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
+from enum import StrEnum
 
 from nightjar.jobs.policies import PolicyKind, RoutingPolicy, TagRule, fallbacks
 
 NOT_LEARNT = "alias, not learnt"
+
+
+class RouteKind(StrEnum):
+    """Why the first is first, in a word."""
+
+    ALIAS = "alias"
+    TAG = "tag"
+    DEFAULT = "default"
+    UNSERVED = "not served"
+    """Nobody serves the one that was chosen, or it may not be asked."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,6 +28,7 @@ class Routed:
 
     models: tuple[str, ...]
     reason: str
+    kind: RouteKind
 
 
 def choose_by_tags(rules: Iterable[TagRule], default: str, tags: Sequence[str]) -> tuple[str, str]:
@@ -40,13 +52,14 @@ def route(policy: RoutingPolicy, tags: Sequence[str], *, served: AbstractSet[str
     A model that nobody serves comes after those that somebody does, and is still asked where they fail.
     """
     if policy.kind is PolicyKind.ALIAS:
-        first, reason = policy.candidates[0], NOT_LEARNT
+        first, reason, kind = policy.candidates[0], NOT_LEARNT, RouteKind.ALIAS
     else:
         first, reason = choose_by_tags(policy.rules, policy.default, tags)
+        kind = RouteKind.DEFAULT if reason.startswith("default") else RouteKind.TAG
     order = [model for model in fallbacks(policy, first) if model in allowed]
     ready = [model for model in order if model in served]
     models = (*ready, *(model for model in order if model not in ready))
     if models and models[0] != first:
         why = "may not be asked" if first not in allowed else "is not served now"
-        reason = f"{reason}; {first} {why}"
-    return Routed(models=models, reason=reason)
+        reason, kind = f"{reason}; {first} {why}", RouteKind.UNSERVED
+    return Routed(models=models, reason=reason, kind=kind)

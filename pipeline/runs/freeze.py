@@ -12,6 +12,7 @@ from nightjar.config.counting import how_many
 from nightjar.config.errors import RunConflictError, UnknownNameError, UsageError
 from nightjar.jobs.documents import Run, RunModel, SequenceRef, SuiteVersion
 from nightjar.jobs.ending import Ending
+from nightjar.jobs.fidelity import RunFidelity
 from nightjar.jobs.identity import default_run_seed, digest
 from nightjar.jobs.judgings import Judging, RunJudging, first_judging
 from nightjar.jobs.states import RunStatus
@@ -74,6 +75,7 @@ def freeze(
         max_tries=request.max_tries,
         judging=freeze_judging(request, suite),
         embed_model=request.embed_model,
+        fidelity=freeze_fidelity(request),
         measures=request.measures,
         fail_on_error=request.fail_on_error,
         jobs_total=asked * contestants * request.repeats,
@@ -112,6 +114,16 @@ def freeze_judging(request: EnqueueRequest, suite: SuiteVersion) -> RunJudging:
         return RunJudging()
     rubric = judging_rubric(request.rubric or suite.rubric, f"suite {suite.name!r}")
     return first_judging(list(dict.fromkeys(request.judges)), rubric, self_judging=request.self_judging)
+
+
+def freeze_fidelity(request: EnqueueRequest) -> RunFidelity | None:
+    """What the models are held against. Raises UsageError where that is the only one of them."""
+    reference = request.fidelity_to
+    if reference is None:
+        return None
+    if set(request.models) == {reference}:
+        raise UsageError(f"--fidelity-to {reference} is the run's only model, so there is nothing to hold against it.")
+    return RunFidelity(reference=reference, path=request.paths.get(reference))
 
 
 def freeze_ending(request: EnqueueRequest, start: datetime) -> Ending:
@@ -239,6 +251,9 @@ def _scored_otherwise(old: Run, new: Run) -> list[str]:
         phrases.append(f"the judges are {now.judges or 'none'}, were {was.judges or 'none'} (see `nightjar judge`)")
     if old.embed_model != new.embed_model:
         phrases.append(f"the embedding model is {new.embed_model or 'none'}, was {old.embed_model or 'none'}")
+    was_to, now_to = (each.fidelity.reference if each.fidelity is not None else "none" for each in (old, new))
+    if was_to != now_to:
+        phrases.append(f"--fidelity-to is {now_to}, was {was_to}")
     if old.measures != new.measures:
         phrases.append(f"the measures are {_names(new.measures)}, were {_names(old.measures)}")
     return phrases

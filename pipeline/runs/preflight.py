@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from nightjar.config.counting import are, how_many
-from nightjar.config.errors import ModelError, ParameterError
+from nightjar.config.errors import ModelError, ParameterError, UsageError
 from nightjar.jobs.database import Database
 from nightjar.jobs.documents import Run, SequenceRef
 from nightjar.jobs.memory import SHARED, check_memory
@@ -43,7 +43,40 @@ async def check_models(
     await check_judges(request.judges, {*request.known_models, *request.paths}, database)
     if request.embed_model is not None:
         await check_embedder(request.embed_model, {*request.known_models, *request.paths}, database)
+    if request.fidelity_to is not None:
+        await check_fidelity(request, facts, sequences, database)
     return facts
+
+
+async def check_fidelity(
+    request: EnqueueRequest,
+    facts: Mapping[str, ModelFacts],
+    sequences: Iterable[SequenceRef],
+    database: Database,
+) -> None:
+    """Raises UnknownNameError, and UsageError or ModelError where the models cannot be held against the reference."""
+    name = request.fidelity_to or ""
+    if all(sequence.scored for sequence in sequences):
+        raise UsageError(
+            "--fidelity-to reads the run's replies, and this suite only scores given texts: there are none. `nightjar "
+            "fidelity` compares on a text."
+        )
+    known = {*request.known_models, *request.paths}
+    both = {**facts, **await known_facts([name], known, database)}
+    for model in both.values():
+        if model.source is ModelSource.REMOTE or model.kind is ModelKind.EMBEDDING:
+            what = "answers at an endpoint, which tells no distributions" if model.source is ModelSource.REMOTE else ""
+            raise ModelError(
+                f"{model.name!r} {what or 'is an embedding model and foretells no token'}: --fidelity-to takes models "
+                "that a worker loads. Leave it out of the run, or run it without --fidelity-to."
+            )
+    sizes = {model.name: model.file.vocabulary for model in both.values() if model.file is not None}
+    other = next((model for model, size in sizes.items() if size != sizes.get(name, size)), None)
+    if other is not None:
+        raise ModelError(
+            f"{other!r} has another vocabulary than {name!r}: {sizes[other]:,} and {sizes[name]:,} entries. "
+            "Distributions over different tokens cannot be compared; name models of one family."
+        )
 
 
 async def check_embedder(name: str, known: Iterable[str], database: Database) -> None:

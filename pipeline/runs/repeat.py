@@ -53,13 +53,20 @@ class Imported:
     remarks: tuple[str, ...]
 
 
+def helper_names(run: Run) -> list[str]:
+    """The models that judge or embed for it, and what they are held against where that replies to nothing."""
+    names = [*run.judging.judges, *([run.embed_model] if run.embed_model else [])]
+    reference = run.fidelity.reference if run.fidelity is not None else None
+    return [*names, *([reference] if reference and all(model.name != reference for model in run.models) else [])]
+
+
 async def export_run(run: Run, database: Database, origins: Mapping[str, Origin]) -> RunFile:
     """The run's file. Raises UnknownNameError where its suite is gone."""
     suite = await SuiteVersion.get(run.suite)
     if suite is None:
         raise UnknownNameError("suite", run.suite_name, [], f"The suite of run {run.name!r} is gone from MongoDB.")
     sets = await _parameter_sets(run, database)
-    helpers = list(dict.fromkeys([*run.judging.judges, *([run.embed_model] if run.embed_model else [])]))
+    helpers = list(dict.fromkeys(helper_names(run)))
     publications = await published([*helpers, *(model.name for model in run.models)], database)
     published_origins = {
         name: Origin(digest=model.facts.digest, source=model.origin)
@@ -71,6 +78,7 @@ async def export_run(run: Run, database: Database, origins: Mapping[str, Origin]
     }
     judges = {name: publications[name].facts if name in publications else None for name in helpers}
     asked = {name: getattr(run, name) for name in RunPart.model_fields.keys() & Run.model_fields.keys()}
+    asked |= {"fidelity_to": None if run.fidelity is None else run.fidelity.reference}
     asked |= {"waves": run.waves.plan if run.waves is not None else None}
     rubric = stored_rubric(run.judging.rubric)
     judging = {"judges": run.judging.judges, "rubric": rubric, "self_judging": run.judging.self_judging}

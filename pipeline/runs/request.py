@@ -53,6 +53,8 @@ class EnqueueRequest(BaseModel):
     self_judging: bool = False
     embed_model: Name | None = None
     """A model that embeds replies and references, for similarities."""
+    fidelity_to: Name | None = None
+    """The model that the others are held against, token by token, on the run's own conversations."""
     measures: dict[str, Any] = Field(default_factory=dict)
     """Name -> argument (true: none), beside what the suite asks for."""
     until: Literal["decided"] | None = None

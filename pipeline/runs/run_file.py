@@ -86,6 +86,7 @@ class RunPart(RunFilePart):
     rubric: dict[str, Any] | None = None
     self_judging: bool = False
     embed_model: str | None = None
+    fidelity_to: str | None = Field(None, exclude_if=lambda reference: reference is None)
     measures: dict[str, Any] = Field(default_factory=dict)
     waves: WavePlan | None = Field(None, exclude_if=lambda waves: waves is None)
     nightjar_version: str
@@ -149,6 +150,7 @@ def run_of(file: RunFile, suite: SuiteVersion, *, name: str | None, version: str
         rubric=asked.rubric,
         self_judging=asked.self_judging,
         embed_model=asked.embed_model,
+        fidelity_to=asked.fidelity_to,
         measures=asked.measures,
     )
     sequences = _taken(file, suite)

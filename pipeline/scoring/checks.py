@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from nightjar.pipeline.scores import SHARE
+from nightjar.pipeline.scores import PASS, SHARE
 from nightjar.pipeline.scoring.answer_checks import choice, numeric
+from nightjar.pipeline.scoring.extract_check import extract
 from nightjar.pipeline.scoring.field_checks import fields
+from nightjar.pipeline.scoring.ifeval_check import checkers_version, ifeval, instruction_count
 from nightjar.pipeline.scoring.instructions import instruction
 from nightjar.pipeline.scoring.json_checks import is_json, json_schema
+from nightjar.pipeline.scoring.math_check import math, math_version
 from nightjar.pipeline.scoring.scorer import ScorerFactory
 from nightjar.pipeline.scoring.text_checks import equals, excludes, includes, limit, matches
 from nightjar.pipeline.scoring.words import WORDS_VERSION, count_words, unit_of
@@ -44,6 +47,16 @@ _ALL = (
     ),
     ScorerFactory(name="choice", build=choice, version="2", help="the reply chooses the option"),
     ScorerFactory(
+        name="extract", build=extract, help="what a pattern finds in the reply is the answer, letter by letter"
+    ),
+    ScorerFactory(name="extract_flexible", build=extract, help="the same, by a pattern that asks for less"),
+    ScorerFactory(
+        name="math",
+        build=math,
+        version=math_version(),
+        help="the reply's answer is the same expression, by math-verify (extra `math`)",
+    ),
+    ScorerFactory(
         name="fields",
         build=fields,
         scale=SHARE,
@@ -60,6 +73,21 @@ _ALL = (
         build=instruction(loose=True),
         version="2",
         help="the same, with a first or last line or asterisks left out where that helps",
+    ),
+    *(
+        ScorerFactory(
+            name=f"ifeval_{kind}_{'loose' if loose else 'strict'}",
+            build=ifeval(loose=loose, each=each),
+            scale=SHARE if each else PASS,
+            version=checkers_version(),
+            weight=instruction_count if each else None,
+            help=f"IFEval, by lm-eval's checkers (extra `ifeval`): {what}, {'loosely' if loose else 'strictly'}",
+        )
+        for kind, each, what in (
+            ("prompt", False, "all instructions of the prompt are followed"),
+            ("inst", True, "the share of all instructions that is followed"),
+        )
+        for loose in (False, True)
     ),
 )
 CHECKS: Mapping[str, ScorerFactory] = MappingProxyType({check.name: check for check in _ALL})

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from nightjar.config.errors import suggest
+from nightjar.jobs.sequences import averaged_metric
 from nightjar.pipeline.embedding.similarities import SCALES
 from nightjar.pipeline.judging.verdicts import COMPOSITE
 from nightjar.pipeline.scores import Scale
@@ -41,7 +42,7 @@ def check_metric(name: str) -> None:
         *(one.name for one in LIKELIHOODS),
         *(measure.name for measure in MEASURES),
     }
-    if name in known or name.startswith(f"{COMPOSITE}."):
+    if name in known or averaged_metric(name) in known or name.startswith(f"{COMPOSITE}."):
         return
     known |= installed_scorers().origins.keys()
     if name not in known:

@@ -70,6 +70,8 @@ class FunctionScorer:
     help: str = ""
     version: str = ""
     """Changed when the function's results change: stored scores of another version are replaced."""
+    weight: float | None = None
+    """How much its values count, where they count for different amounts: a failed reply's as much as any."""
 
     def __call__(self, context: Context, /) -> Score:
         return self.function(context)
@@ -89,11 +91,18 @@ class ScorerFactory:
     """Only turns with a reference are scored."""
     across: bool = False
     """Scored once all repeats are there: the context then has `repeats`."""
+    weight: Callable[[Any], float] | None = None
+    """Of an argument: how much its values count. None: all alike."""
 
     def scorer(self, value: Any, *, name: str | None = None) -> FunctionScorer:
         """The scorer for this argument. Raises ValueError."""
         return FunctionScorer(
-            name=name or self.name, scale=self.scale, function=self.build(value), help=self.help, version=self.version
+            name=name or self.name,
+            scale=self.scale,
+            function=self.build(value),
+            help=self.help,
+            version=self.version,
+            weight=None if self.weight is None else self.weight(value),
         )
 
 
@@ -104,7 +113,8 @@ def apply(scorer: Scorer, context: Context) -> Score:
     adds them up can rely on them.
     """
     if context.failure is not None and scorer.scale.worst is not None:
-        return Score(value=scorer.scale.worst, state=ScoreState.WORST, reason=context.failure)
+        weight = getattr(scorer, "weight", None)
+        return Score(value=scorer.scale.worst, state=ScoreState.WORST, reason=context.failure, weight=weight)
     try:
         score = on_scale(scorer(context), scorer.scale)
     except Exception as error:

@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from nightjar.jobs.identity import digest
-from nightjar.jobs.sequences import Mode
+from nightjar.jobs.sequences import Mode, averaged_metric
 from nightjar.jobs.sequences import Sequence as PromptSequence
 from nightjar.pipeline.scores import PASS, SHARE, JobScores, Scale, Score, ScoreState, unscored
 from nightjar.pipeline.scoring.checks import CHECKS
@@ -25,6 +25,7 @@ from nightjar.pipeline.scoring.plugins import NO_SCORERS, UserScorers
 from nightjar.pipeline.scoring.scorer import Context, FunctionScorer, apply
 from nightjar.pipeline.transcripts import JobRow, TurnRow
 
+T = TypeVar("T")
 VERSION = 2
 """Raised when the results of all built-in scorers change; one that changes alone has a `version` of its own."""
 FIRST_VERSION = "1"
@@ -73,6 +74,17 @@ def metric_scales(by_sequence: Iterable[Lines] = ()) -> dict[str, Scale]:
     for scorer in (scorer for turns in by_sequence for turn in turns for scorer in turn):
         scales.setdefault(metric_of(scorer.name), scorer.scorer.scale)
     return scales
+
+
+def averages_of(sequences: Iterable[PromptSequence]) -> dict[str, str]:
+    """Average over parts -> the metric that it is taken of, each once."""
+    names = dict.fromkeys(name for sequence in sequences for name in sequence.averages)
+    return {name: averaged_metric(name) for name in names}
+
+
+def with_averages(of_metrics: Mapping[str, T], averages: Mapping[str, str]) -> dict[str, T]:
+    """What is known of each metric, and the same of the averages that are taken of it."""
+    return {**of_metrics, **{name: of_metrics[metric] for name, metric in averages.items() if metric in of_metrics}}
 
 
 def turn_lines(

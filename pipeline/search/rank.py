@@ -1,18 +1,17 @@
-"""Exact search among unit vectors, the fusion of two rankings, and what is nearly the same. Pure."""
+"""Exact search among unit vectors, and what is nearly the same. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
 
 Matrix = npt.NDArray[np.float32]
 """n x d: a unit vector a row."""
-BLOCK = 1024
-"""Rows compared with all others at once."""
-FUSION_K = 60
-"""Of reciprocal rank fusion (Cormack, Clarke and Büttcher 2009)."""
+Places = npt.NDArray[np.intp]
+BLOCK, WIDE = 1024, 4096
+"""Rows that are compared with rows at once."""
 
 
 def nearest(
@@ -28,41 +27,42 @@ def nearest(
     return [(int(at if rows is None else rows[at]), float(cosines[at])) for at in best]
 
 
-def fused(*rankings: Sequence[str]) -> list[str]:
-    """One ranking of several, best first: each gives 1 / (60 + rank) to what it names."""
-    scores: dict[str, float] = {}
-    for ranking in rankings:
-        for rank, name in enumerate(ranking, start=1):
-            scores[name] = scores.get(name, 0.0) + 1 / (FUSION_K + rank)
-    return sorted(scores, key=lambda name: -scores[name])
+def near_groups(
+    matrix: Matrix, rows: npt.NDArray[np.intp], least: float, stopped: Callable[[], bool] = lambda: False
+) -> list[list[int]]:
+    """Of these rows the places (0 to n - 1) that pairs at least so near connect: groups of two and more, each in order,
+    the largest first.
+
+    All pairs are compared, a block with a block, so that memory grows with the number of rows and not with its square.
+    `stopped` is asked between two blocks: nobody waits for the groups any more then, and there are none.
+    """
+    groups = np.arange(len(rows))
+    for start in range(0, len(rows), BLOCK):
+        block = matrix[rows[start : start + BLOCK]]
+        for other in range(start, len(rows), WIDE):
+            if stopped():
+                return []
+            one, two = np.nonzero(block @ matrix[rows[other : other + WIDE]].T >= least)
+            groups = _joined(groups, one + start, two + other)
+    order = np.argsort(groups, kind="stable")
+    ends = np.flatnonzero(np.diff(groups[order])) + 1
+    found = [[int(at) for at in group] for group in np.split(order, ends) if len(group) > 1]
+    return sorted(found, key=lambda group: (-len(group), group))
 
 
-def near_pairs(matrix: Matrix, least: float) -> Iterator[tuple[int, int, float]]:
-    """(row, later row, cosine) of all pairs at least so near."""
-    for start in range(0, len(matrix), BLOCK):
-        cosines = matrix[start : start + BLOCK] @ matrix[start:].T
-        for at, other in zip(*np.nonzero(cosines >= least), strict=True):
-            if other > at:
-                yield start + int(at), start + int(other), float(cosines[at, other])
+def _joined(groups: Places, one: Places, two: Places) -> Places:
+    """The group of each place, once the pairs are in one."""
+    pairs = np.stack([groups[one], groups[two]])
+    pairs = pairs[:, pairs[0] != pairs[1]]
+    if not pairs.shape[1]:
+        return groups
+    from scipy.sparse import coo_matrix
+    from scipy.sparse.csgraph import connected_components
 
-
-def groups_of(count: int, pairs: Iterable[tuple[int, int]]) -> list[list[int]]:
-    """The groups of two and more that the pairs connect, each in order, the largest first."""
-    parents = list(range(count))
-
-    def root(at: int) -> int:
-        while parents[at] != at:
-            parents[at] = parents[parents[at]]
-            at = parents[at]
-        return at
-
-    for one, other in pairs:
-        first, second = sorted((root(one), root(other)))
-        parents[second] = first
-    groups: dict[int, list[int]] = {}
-    for at in range(count):
-        groups.setdefault(root(at), []).append(at)
-    return sorted((group for group in groups.values() if len(group) > 1), key=lambda group: (-len(group), group))
+    size = len(groups)
+    graph = coo_matrix((np.ones(pairs.shape[1], np.int8), (pairs[0], pairs[1])), shape=(size, size))
+    merged: Places = connected_components(graph, directed=False)[1].astype(np.intp)[groups]
+    return merged
 
 
 def best_matches(ours: Matrix, theirs: Matrix, least: float) -> list[tuple[int, int, float]]:

@@ -1,25 +1,22 @@
-"""A search: by words and by meaning together, and what is nearly the same. What commands and pages call."""
+"""A search: by words and by meaning together. What commands and pages call."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from time import perf_counter
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from nightjar.config.counting import how_many
-from nightjar.config.errors import NightjarError, UnknownNameError
+from nightjar.config.errors import UnknownNameError
 from nightjar.jobs.mongo import Database
+from nightjar.jobs.rank_fusion import fused
 from nightjar.jobs.text_embedder import TextEmbedder
 from nightjar.jobs.unindexed import Unindexed, find_unindexed
 from nightjar.jobs.vector_reading import (
-    HitPlace,
-    Seen,
     any_vectors,
     asked_models,
     describe_places,
@@ -29,11 +26,10 @@ from nightjar.jobs.vector_reading import (
     seen_ids,
     vectors_state,
 )
-from nightjar.jobs.vectors import TextKind
 from nightjar.pipeline.search.index import FEW, index_texts
 from nightjar.pipeline.search.matrix import VectorMatrix, open_matrix
 from nightjar.pipeline.search.question import Hit, SearchAnswer, SearchQuestion, SearchTimes
-from nightjar.pipeline.search.rank import fused, groups_of, near_pairs, nearest
+from nightjar.pipeline.search.rank import nearest
 from nightjar.pipeline.search.sentences import clipped, sentences, with_phrases
 
 AT_ONCE = 10
@@ -57,7 +53,7 @@ async def search(question: SearchQuestion, embedder: TextEmbedder, database: Dat
     question.check()
     model = embedder.facts.digest
     unindexed = await find_unindexed(model, database, user=question.user)
-    notices = await _catch_up(unindexed, embedder, database)
+    notices = await catch_up(unindexed, embedder, database)
     moments = [perf_counter()]
     vector, own = await _vector(question, embedder, database)
     moments.append(perf_counter())
@@ -87,7 +83,7 @@ async def search(question: SearchQuestion, embedder: TextEmbedder, database: Dat
     )
 
 
-async def _catch_up(unindexed: Unindexed, embedder: TextEmbedder, database: Database) -> list[str]:
+async def catch_up(unindexed: Unindexed, embedder: TextEmbedder, database: Database) -> list[str]:
     """Indexes what is little; else says that it is missing, and why where another model had it."""
     if unindexed.count <= FEW:
         await index_texts(unindexed, embedder, database, batch_jobs=AT_ONCE)
@@ -183,44 +179,3 @@ async def _best_sentences(parts: Mapping[str, Sequence[str]], vector: Vector, em
         best[name] = texts[int(np.argmax(vectors[at : at + len(texts)] @ vector))]
         at += len(texts)
     return best
-
-
-@dataclass(frozen=True, kw_only=True)
-class EqualGroup:
-    """Replies that are nearly the same, of which the first is shown."""
-
-    sentence: str
-    least: float
-    """The smallest cosine to the first of them."""
-    places: tuple[HitPlace, ...]
-
-
-async def find_equal_replies(
-    run: str, least: float, embedder: TextEmbedder, database: Database, home: Path
-) -> list[EqualGroup]:
-    """The groups of replies of a run that are nearly the same text, the largest first.
-
-    Raises NightjarError where too much is not indexed.
-    """
-    model = embedder.facts.digest
-    if notices := await _catch_up(await find_unindexed(model, database), embedder, database):
-        raise NightjarError(notices[0])
-    seen = Seen(run=run, part=TextKind.REPLY)
-    matrix = await open_matrix(home, model, database)
-    rows = matrix.rows_of(await seen_ids(seen, model, database))
-    names = [matrix.name(int(row)) for row in rows]
-    vectors: Any = np.asarray(matrix.vectors[rows])
-    texts = await read_stored_texts(names, seen, database)
-    groups = groups_of(len(names), ((one, other) for one, other, _ in near_pairs(vectors, least)))
-    grouped = {at for group in groups for at in group}
-    groups += [[at] for at, name in enumerate(names) if at not in grouped and len(texts[name].places) > 1]
-    shown = await describe_places((place for stored in texts.values() for place in stored.places), database)
-    equal = [
-        EqualGroup(
-            sentence=clipped(texts[names[group[0]]].text),
-            least=float(min(1.0, (vectors[group] @ vectors[group[0]]).min())),
-            places=tuple(shown[place] for at in group for place in texts[names[at]].places if place in shown),
-        )
-        for group in groups
-    ]
-    return sorted(equal, key=lambda group: -len(group.places))

@@ -68,6 +68,16 @@ def share_interval(values: Sequence[float], trials: int, confidence: float = CON
     return _wilson(values, min(max(_effective(values), n), max(trials, n)), confidence)
 
 
+def share_like_interval(values: Sequence[float], most: float, confidence: float = CONFIDENCE) -> Interval | None:
+    """Wilson's interval of a share that is the mean of values of any size, with at most so many effective trials.
+
+    None for fewer than SMALLEST_INTERVAL values.
+    """
+    if len(values) < SMALLEST_INTERVAL:
+        return None
+    return _wilson(values, min(_effective(values), most), confidence)
+
+
 def bounded_interval(
     values: Sequence[float], least: float, most: float, confidence: float = CONFIDENCE
 ) -> Interval | None:

@@ -55,6 +55,7 @@ def _sequence(sequence: Sequence) -> dict[str, Any]:
         "values": sequence.values,
         "documents": [document.model_dump() for document in sequence.documents],
         "perplexity": sequence.text_rule.model_dump(mode="json") if sequence.text_rule else None,
+        "averages": sequence.averages,
         "turns": [_turn(turn) for turn in sequence.turns],
     }
 

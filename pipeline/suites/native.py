@@ -18,6 +18,7 @@ from nightjar.jobs.variants import Variant, varied
 from nightjar.pipeline.scoring.checks import CHECKS
 from nightjar.pipeline.scoring.installed import validate_check
 from nightjar.pipeline.suites import variables
+from nightjar.pipeline.suites.averages import average_parts, average_problems
 from nightjar.pipeline.suites.content import SuiteContent
 from nightjar.pipeline.suites.few_shot import Example, draw_examples, put_before
 from nightjar.pipeline.suites.given_texts import (
@@ -73,6 +74,8 @@ def read_native(source: Located, name: str, read_text: ReadText) -> SuiteContent
     if problem is not None:
         raise source.error(("primary_metric",), problem)
     builder.check_shared(list(sequences.values()))
+    for path, problem in average_problems(suite, list(sequences.values())):
+        source.gathered.errors.append(source.error(path, problem))
     source.gathered.check()
     return SuiteContent(
         name=suite.name or name,
@@ -223,6 +226,7 @@ class _Builder:
             values={name: written(values[name]) for name in sorted(self._varied_names())},
             messages=messages,
             text_rule=text_rule,
+            averages=self._averages(part, path),
         )
         for index, variant in enumerate(self.variants):
             if any(not turn.prompt.strip() for turn in varied(sequence, variant).turns):
@@ -286,6 +290,12 @@ class _Builder:
         if any(variables.documents_in(message.text) for message in fixed):
             raise self.source.error(place, "a document can stand in a prompt only, not in a fixed message.")
         return tuple(message.model_copy(update={"text": fill_text(message.text, row)}) for message in fixed)
+
+    def _averages(self, part: SequencePart, path: Path) -> dict[str, str]:
+        try:
+            return {**average_parts(part.tags, self.suite.averages), **part.averages}
+        except ValueError as error:
+            raise self.source.error((*path, "tags"), str(error)) from None
 
     def _measures(self, part: SequencePart, path: Path) -> tuple[Expectation, ...]:
         given, place = (self.suite.measures, ()) if part.measures is None else (part.measures, path)

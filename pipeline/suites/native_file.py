@@ -32,6 +32,8 @@ from nightjar.pipeline.scoring.listing import check_metric
 from nightjar.pipeline.suites.content import NAME_PATTERN
 
 FORMAT_VERSION = 1
+AVERAGE_PATTERN = r"^[\w.-]+\.[A-Za-z0-9][A-Za-z0-9_-]{0,59}$"
+"""An average's name: the metric, a full stop, and a name of its own."""
 SCHEMA_ID = "nightjar-suite-1"
 TAG_PATTERN = r"^[^\W_][\w .,'()&+!?#-]{0,99}$"
 """Tags: letters and digits of any script, spaces, and a little punctuation; no colon, slash or control."""
@@ -295,6 +297,18 @@ class SequencePart(Part):
     delimiter: str | None = Field(None, description="In the place of the suite's.")
     examples: ExamplesPart | None = Field(None, description="In the place of the suite's; null: none.")
     perplexity: PerplexityPart | None = Field(None, description="In the place of the suite's.")
+    averages: dict[Annotated[str, Field(pattern=AVERAGE_PATTERN)], Tag] = Field(
+        default={}, description="Averages that it is counted in, METRIC.NAME, with its part of each."
+    )
+
+
+class AveragePart(Part):
+    """A metric over parts of the suite: each tag is a part, and parts count alike unless they weigh by size."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,59}$")]
+    metric: Annotated[Text, AfterValidator(_metric)]
+    parts: list[Tag] = Field(min_length=1, description="Tags, each of which is a part.")
+    weight_by_size: bool = Field(default=False, description="Whether sequences count alike, and not parts.")
 
 
 class VariantPart(Part):
@@ -342,6 +356,7 @@ class SuitePart(Part):
     )
     examples: ExamplesPart | None = None
     perplexity: PerplexityPart | None = Field(None, description="How texts are scored, with `mode: perplexity`.")
+    averages: list[AveragePart] = Field(default=[], description="Metrics summed up over parts.")
     variants: list[VariantPart] = Field(default=[], max_length=MOST_VARIANTS, description="Tried one beside the other.")
     sequences: list[SequencePart] = Field(min_length=1)
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
@@ -12,6 +13,11 @@ from nightjar.jobs.names import made_name
 from nightjar.pipeline.suites.content import NAME_PATTERN, SuiteContent
 from nightjar.pipeline.suites.csv_text import parse_csv
 from nightjar.pipeline.suites.eq_bench import read_eq_bench
+from nightjar.pipeline.suites.harness.build import splits_of, suite_of_task
+from nightjar.pipeline.suites.harness.data import data_files, read_data
+from nightjar.pipeline.suites.harness.rendered import RowRenderer
+from nightjar.pipeline.suites.harness.task import read_task
+from nightjar.pipeline.suites.harness.task_file import task_file
 from nightjar.pipeline.suites.inspect_dataset import read_inspect
 from nightjar.pipeline.suites.json_text import parse_json, parse_json_lines
 from nightjar.pipeline.suites.located import Located, suite_error
@@ -27,6 +33,12 @@ JSON_LINES = (".jsonl", ".ndjson")
 PARQUET = (".parquet",)
 MAX_FILE_BYTES = 32 * 2**20
 MAX_DOCUMENT_BYTES = 4 * 2**20
+MAX_DATA_BYTES = 256 * 2**20
+"""Of rows that a task of lm-evaluation-harness asks, unpacked."""
+TASK_NEEDS_DATA = (
+    "A task of lm-evaluation-harness needs its rows: `nightjar suite import FILE --format lm-eval --data "
+    "test=ROWS.parquet --data train=MORE.jsonl`."
+)
 MAX_SEQUENCE_CHARS = 4 * 2**20
 """Largest sequence, in characters; MongoDB allows 16 MB, and a character may take 4 bytes."""
 
@@ -40,8 +52,21 @@ class Format(StrEnum):
     INSPECT = "inspect"
     EQ_BENCH = "eq-bench"
     PROMPTFOO = "promptfoo"
+    LM_EVAL = "lm-eval"
+    """A task of lm-evaluation-harness, with `--data`."""
     MAPPED = "mapped"
     """Rows of any file, with `--map`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskData:
+    """What a task of lm-evaluation-harness needs beside its file."""
+
+    files: Sequence[str]
+    """SPLIT=FILE, or FILE where the task needs one split."""
+    renderer: RowRenderer
+    shots: int | None = None
+    """None: the task's own number of examples."""
 
 
 def read_suite(
@@ -51,11 +76,13 @@ def read_suite(
     *,
     mapping: Mapping[str, str] | None = None,
     skip_unsupported: bool = False,
+    task: TaskData | None = None,
 ) -> SuiteContent:
     """The validated content of a suite file.
 
     `format`: one of `Format`; None: detected from the content. `name` replaces the suite's own name.
     `mapping`: which field of a row is what, for rows of any file.
+    `task`: the file is a task of lm-evaluation-harness, whose rows are here.
     `skip_unsupported`: what another tool would do with its file and Nightjar can't is left out and listed.
     Raises SuiteError that names file, line and field of every error; UsageError for an unknown format or a bad name.
     """
@@ -68,19 +95,46 @@ def read_suite(
     if format == Format.MAPPED and not mapping:
         raise UsageError("--format mapped needs --map, as in --map prompt=question --map answer=answer.")
     kind = Format.MAPPED if mapping else None if format is None else Format(format)
-    source, kind = _locate(path, kind)
+    if task is not None and kind not in (None, Format.LM_EVAL):
+        raise UsageError("--data is for tasks of lm-evaluation-harness (--format lm-eval). Leave it out.")
+    if kind is Format.LM_EVAL and task is None:
+        raise UsageError(TASK_NEEDS_DATA)
+    source, kind = _locate(path, kind if task is None else Format.LM_EVAL)
     source.gathered.skipping = skip_unsupported
     default_name = name or _name_of(path)
-    content = _content(kind, source, path, default_name, mapping or {})
+    content = _content(kind, source, path, default_name, mapping or {}, task)
     for sequence in content.sequences:
         if len(sequence.model_dump_json()) > MAX_SEQUENCE_CHARS:
             raise suite_error(path.name, None, f"sequence {sequence.id!r} is larger than {MAX_SEQUENCE_CHARS:,} bytes.")
     renamed = {} if name is None else {"name": name}
     left_out = tuple(source.gathered.left_out)
-    return content.model_copy(update={"source": f"{path.name} ({kind})", "left_out": left_out, **renamed})
+    from_ = f"{path.name} ({kind})" + (f", {content.source}" if content.source else "")
+    return content.model_copy(update={"source": from_, "left_out": left_out, **renamed})
 
 
-def _content(kind: Format, source: Located, path: Path, name: str, mapping: Mapping[str, str]) -> SuiteContent:
+def _task_content(source: Located, path: Path, given: TaskData | None) -> SuiteContent:
+    if given is None:
+        raise UsageError(TASK_NEEDS_DATA)
+    task = read_task(task_file(source, str(path), _included), given.shots)
+    files = data_files(task, given.files, splits_of(task))
+    rows, told = read_data(files, lambda file: _text(file, file.name, MAX_DATA_BYTES), MAX_DATA_BYTES)
+    content = suite_of_task(task, rows, given.renderer)
+    return content.model_copy(update={"source": told})
+
+
+def _included(within: str, name: str) -> tuple[str, Located]:
+    """A file that a task includes, by its place beside the one that names it."""
+    try:
+        file = (Path(within).parent / name).resolve()
+        file.exists()
+    except (OSError, ValueError):  # no name that a file can have
+        raise SuiteError(f"{name[:100]!r} cannot be read.") from None
+    return str(file), parse_yaml(_text(file, name, MAX_FILE_BYTES), file.name, code=True)
+
+
+def _content(
+    kind: Format, source: Located, path: Path, name: str, mapping: Mapping[str, str], task: TaskData | None
+) -> SuiteContent:
     match kind:
         case Format.MAPPED:
             return read_mapped(source, name, mapping, table=_is_table(path))
@@ -96,6 +150,8 @@ def _content(kind: Format, source: Located, path: Path, name: str, mapping: Mapp
             return read_eq_bench(source, name)
         case Format.PROMPTFOO:
             return read_promptfoo(source, name)
+        case Format.LM_EVAL:
+            return _task_content(source, path, task)
 
 
 def _locate(path: Path, format: Format | None) -> tuple[Located, Format]:
@@ -110,7 +166,7 @@ def _locate(path: Path, format: Format | None) -> tuple[Located, Format]:
     elif suffix == ".json" or format in (Format.STORYBENCH, Format.EQ_BENCH):
         source = parse_json(text, path.name)
     else:
-        source = parse_yaml(text, path.name)
+        source = parse_yaml(text, path.name, code=format is Format.LM_EVAL)
     kind = format or _guess(source.data)
     if kind is None:
         raise suite_error(
@@ -130,6 +186,8 @@ def _guess(data: object) -> Format | None:
         return Format.INSPECT
     if isinstance(data, Mapping) and "prompts" in data and {"tests", "providers", "defaultTest"} & data.keys():
         return Format.PROMPTFOO
+    if isinstance(data, Mapping) and "task" in data and {"include", "dataset_path", "doc_to_text"} & data.keys():
+        return Format.LM_EVAL
     if isinstance(data, Mapping) and data and all(_is_writing_prompt(value) for value in data.values()):
         return Format.EQ_BENCH
     if isinstance(data, Mapping) and data and all(_is_prompt_list(value) for value in data.values()):

@@ -21,6 +21,7 @@ MERGE = "<<"
 """The key of YAML 1.1 that merges mappings; what a mapping says itself goes before what is merged."""
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _TEXT_TAG = "tag:yaml.org,2002:str"
+_CODE_TAG = "!function"
 _PLAIN: tuple[tuple[re.Pattern[str], Callable[[str], Any]], ...] = (
     (re.compile(r"|~|null|Null|NULL"), lambda _: None),
     (re.compile(r"true|True|TRUE"), lambda _: True),
@@ -31,14 +32,25 @@ _PLAIN: tuple[tuple[re.Pattern[str], Callable[[str], Any]], ...] = (
 )
 
 
+class CodeReference(str):
+    """Where lm-evaluation-harness' tasks name a Python function: its name, which nothing here calls."""
+
+    __slots__ = ()
+
+    @property
+    def words(self) -> str:
+        """What it is, for people."""
+        return f"`!function {' '.join(self.split())}` is Python"
+
+
 def reads_as_text(plain: str) -> bool:
     """Whether the text, written without quotes, is read as text."""
     return not any(pattern.fullmatch(plain) for pattern, _ in _PLAIN)
 
 
-def parse_yaml(text: str, file: str) -> Located:
-    """One YAML document as plain data with lines. Raises SuiteError."""
-    reader = _Reader(yaml.parse(text, Loader=_LOADER), file)
+def parse_yaml(text: str, file: str, *, code: bool = False) -> Located:
+    """One YAML document as plain data with lines. `code`: `!function` gives a CodeReference. Raises SuiteError."""
+    reader = _Reader(yaml.parse(text, Loader=_LOADER), file, code=code)
     try:
         return reader.document()
     except yaml.MarkedYAMLError as error:
@@ -52,8 +64,9 @@ def parse_yaml(text: str, file: str) -> Located:
 class _Reader:
     """Builds data from the parser's events, checking depth, aliases and keys on the way."""
 
-    def __init__(self, events: Iterator[Any], file: str) -> None:
+    def __init__(self, events: Iterator[Any], file: str, *, code: bool) -> None:
         self._events = events
+        self._code = code
         self._file = file
         self._lines: dict[Path, int] = {}
         self._anchors: dict[str, tuple[Any, int]] = {}
@@ -78,6 +91,8 @@ class _Reader:
             return self._alias(event)
         if len(path) > MAX_DEPTH:
             raise self._error(event, f"nested more than {MAX_DEPTH} levels deep.")
+        if self._code and event.tag == _CODE_TAG and isinstance(event, yaml.ScalarEvent):
+            return CodeReference(event.value)
         if event.tag not in (None, "!", _TEXT_TAG):
             raise self._error(event, f"the tag {event.tag} is not allowed: a suite is plain data.")
         before, self._nodes = self._nodes, self._nodes + 1

@@ -32,6 +32,7 @@ async def _dispatch() -> None:
     from nightjar.jobs.redis_in_use import RedisInUse
     from nightjar.pipeline.dispatch.dispatcher import Dispatcher
     from nightjar.pipeline.scoring.plugins import user_scorers
+    from nightjar.workers.embedder.client import embedder_opener
 
     user_scorers(load_settings().scorers)  # one that is broken is named now, not when a run is to be closed
     stop = asyncio.Event()
@@ -39,4 +40,5 @@ async def _dispatch() -> None:
         heed(signum, stop.set, lambda: GONE_S)
     async with open_session(redis=True, service=True) as session:
         await RedisInUse(doorbell=session.doorbell, database=session.database).begin()
-        await Dispatcher(session.database, session.doorbell, session.settings).run(stop)
+        embedder = embedder_opener(session.settings)
+        await Dispatcher(session.database, session.doorbell, session.settings, embedder=embedder).run(stop)

@@ -50,15 +50,19 @@ def enqueue(
 
 async def _enqueue(request: EnqueueRequest, *, wait: bool, as_json: bool) -> bool:
     """Enqueues, tells, and waits where asked to; True when the run that was waited for did not go well."""
+    import asyncio
+
     from nightjar.pipeline.runs.producer import enqueue
     from nightjar.pipeline.runs.this_home import this_home
     from nightjar.scripts.enforceable import check_enforceable
+    from nightjar.scripts.fidelity_preflight import check_here
     from nightjar.scripts.options.run import command_notes, local_models
     from nightjar.scripts.session import open_session
     from nightjar.scripts.views.wait import expansion_bar, unserved_notes
 
     async with open_session() as session:
         request = request.model_copy(update={"known_models": local_models(session.settings)})
+        apart = await asyncio.to_thread(check_here, request.fidelity_to, request.models, session.settings)
         with expansion_bar() as progress:
             enqueued = await enqueue(
                 request,
@@ -68,6 +72,7 @@ async def _enqueue(request: EnqueueRequest, *, wait: bool, as_json: bool) -> boo
                 enforceable=check_enforceable,
             )
         notes = [
+            *apart,
             *command_notes(request.on_finish, session.settings),
             *(await unserved_notes(enqueued.run, session.settings, session.database)),
         ]

@@ -88,6 +88,7 @@ def evaluate(
         models=models,
         judges=list(given.pop("judges", ())),
         embed_model=given.pop("embed_model", None),
+        fidelity_to=given.pop("fidelity_to", None),
         suite_format=what.suite_format,
         mapping=read_mapping(what.mapped) if what.mapped else None,
         options=given,
@@ -222,7 +223,7 @@ async def generate_shown(
 
     from rich.console import Console
 
-    from nightjar.scripts.evaluation import generate
+    from nightjar.scripts.evaluation import compared_names, generate
     from nightjar.scripts.outlook import LaterOutlook
     from nightjar.scripts.views.progress import ProgressBars, ProgressLines, evaluation_bar
 
@@ -231,6 +232,8 @@ async def generate_shown(
     for judge in judges:
         role = "embed" if judge.name == run.embed_model else "judge"
         names.append((judge.name, True, f"{role} {judge.name}"))
+    served = {entry.name for entry in entries}
+    names += [(name, True, f"fidelity {name}") for name in compared_names(run, judges) if name in served]
     with evaluation_bar(quiet=quiet or not screen.is_terminal) as bar:
         progress = ProgressBars(bar, names) if screen.is_terminal and not quiet else ProgressLines()
         outlook = LaterOutlook(run, later, lambda said: _print_above(bar, said), session.database)
@@ -269,6 +272,7 @@ def show(run: Run, report: RunReport, paths: list[Path], *, as_json: bool) -> No
     from nightjar.pipeline.report.data.advice import advice
     from nightjar.pipeline.report.data.answer import answer
     from nightjar.pipeline.report.formats.summary import summary_rows
+    from nightjar.scripts.views.report_tables import show_report_tables
 
     if as_json:
         emit_json(report_row(report, paths))
@@ -276,6 +280,7 @@ def show(run: Run, report: RunReport, paths: list[Path], *, as_json: bool) -> No
     results = report.verdict.results if report.verdict is not None else ()
     columns, rows = summary_rows(report)
     console().print(table(None, columns, rows))
+    show_report_tables(report)
     console().print(plain(answer(report)))
     for step in advice(report):
         console().print(plain(f"- {step}"))

@@ -14,7 +14,7 @@ from nightjar.scripts.views.output import Json
 
 if TYPE_CHECKING:
     from nightjar.config.settings import Settings
-    from nightjar.pipeline.fidelity.result import FidelityResult
+    from nightjar.pipeline.report.data.fidelity import FidelityResult
     from nightjar.pipeline.report.data.run_report import RunReport
     from nightjar.scripts.fidelity import TextSource
     from nightjar.workers.fidelity.conversations import StoredJobs
@@ -96,12 +96,13 @@ async def _fidelity(operands: list[str], options: FidelityOptions, gpu: str | No
 
     from nightjar.config.settings import load_settings
     from nightjar.jobs.ending import gates_failed
-    from nightjar.pipeline.fidelity.drift import parse_drifts
-    from nightjar.pipeline.fidelity.page import write_fidelity
+    from nightjar.pipeline.compare.drift import parse_drifts
+    from nightjar.pipeline.report.formats.fidelity_write import write_fidelity
     from nightjar.pipeline.report.formats.files import check_folder
-    from nightjar.scripts.fidelity import LoadComparison, compare_loads, fidelity_result, read_material
+    from nightjar.scripts.fidelity import compare_loads, fidelity_result, read_material
     from nightjar.scripts.fidelity_operands import find_loads
     from nightjar.workers.engine.device import this_device
+    from nightjar.workers.fidelity.comparison import LoadComparison
 
     settings = load_settings()
     gates = parse_drifts(options.fail_on_drift or ())
@@ -114,7 +115,11 @@ async def _fidelity(operands: list[str], options: FidelityOptions, gpu: str | No
     assert source is not None
     material = await asyncio.to_thread(read_material, loads, source)
     comparison = LoadComparison(
-        material=material, device=this_device(gpu), apart=options.apart, seed=options.seed, folder=folder
+        passages=material.passages,
+        device=this_device(gpu),
+        apart=options.apart,
+        seed=options.seed,
+        folder=folder,
     )
     compared = await compare_loads(comparison, loads)
     result = await asyncio.to_thread(fidelity_result, compared, material, gates, report, options.seed)
@@ -167,8 +172,9 @@ async def _of_run(
 
 
 def _show(result: FidelityResult, paths: list[Path], *, as_json: bool) -> None:
-    from nightjar.pipeline.fidelity import tables, words
-    from nightjar.pipeline.fidelity.result import fidelity_data
+    from nightjar.pipeline.report.data import fidelity_words as words
+    from nightjar.pipeline.report.data.fidelity import fidelity_data
+    from nightjar.pipeline.report.page import fidelity_tables as tables
     from nightjar.scripts.views.gates import show_results
     from nightjar.scripts.views.output import console, emit_json, plain, table
 

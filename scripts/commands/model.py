@@ -60,12 +60,15 @@ def add(
     tag: Annotated[list[str] | None, typer.Option(help="A tag, such as judge; repeatable.")] = None,
     context: Annotated[int | None, typer.Option(min=16, help="Tokens per conversation.")] = None,
     template: Annotated[str | None, typer.Option(help="A .jinja file beside the registry, used as template.")] = None,
+    projector: Annotated[
+        Path | None, typer.Option(help="The file with which it sees pictures, mostly mmproj-*.gguf.")
+    ] = None,
     endpoint: Annotated[str | None, typer.Option(help="It answers there (`nightjar endpoint list`).")] = None,
     model: Annotated[str | None, typer.Option(help="What that endpoint calls it.")] = None,
     kind: Annotated[str | None, typer.Option(help="At an endpoint: chat (default) or embedding.")] = None,
 ) -> None:
     """Make a model known by name. Example: nightjar model add ~/models/story.gguf --name story"""
-    from nightjar.scripts.views.model_add import check_new
+    from nightjar.scripts.views.model_add import check_new, checked_projector
     from nightjar.scripts.views.models import prepared
     from nightjar.workers.library.editing import add_entry
     from nightjar.workers.library.find import find_model
@@ -78,6 +81,7 @@ def add(
         return
     read = read_source(source, settings)
     extra = {"tags": list(tag or []) or None, "template": template, "load": {"context": context} if context else None}
+    extra["projector"] = None if projector is None else checked_projector(projector, settings)
     chosen = name or read.name
     table = {**read.keys, **{key: value for key, value in extra.items() if value}}
     check_new(chosen, table, context, settings)
@@ -96,15 +100,22 @@ def pull(
     quant: Quant = None,
     revision: Annotated[str | None, typer.Option(help="Branch, tag or commit; it is pinned to the commit.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Fetch again what is here already.")] = False,
+    photos: Annotated[
+        bool, typer.Option("--photos", help="It is a CLIP or SigLIP model in ONNX, for `nightjar photos`.")
+    ] = False,
 ) -> None:
     """Fetch a model from the hub into models/. Example: nightjar model pull Qwen/Qwen3-4B-GGUF --quant Q4_K_M"""
     from nightjar.scripts.views.model_pull import pull_named, pull_registered
     from nightjar.scripts.views.models import prepared
+    from nightjar.scripts.views.photo_models import is_photo_model, pull_for_photos
     from nightjar.workers.library.find import find_model
 
     settings = prepared()
     fetched: list[bool] = []
     try:
+        if photos or is_photo_model(model):
+            pull_for_photos(model, name, revision, quant, settings, force=force)
+            return
         chosen = pull_named(
             model,
             name,
@@ -135,13 +146,17 @@ def verify(model: Name) -> None:
 def recommend(
     ram: Annotated[str | None, typer.Option(help="Memory to plan for, such as 8GB; default: this machine's.")] = None,
     vram: Annotated[str | None, typer.Option(help="GPU memory to plan for, such as 12GB; 0 for none.")] = None,
-    wanted: Annotated[str | None, typer.Option("--for", help="chat, embedding or judge.")] = None,
+    wanted: Annotated[str | None, typer.Option("--for", help="chat, embedding, judge or photos.")] = None,
     write: Annotated[str | None, typer.Option(metavar="MODEL", help="Write this one to the registry.")] = None,
     as_json: Json = False,
 ) -> None:
     """Models that fit this machine, and how. Example: nightjar model recommend --vram 12GB --for judge"""
     from nightjar.scripts.views.model_recommend import recommended, show_recommended, write_recommended
+    from nightjar.scripts.views.photo_models import show_photo_models
 
+    if wanted == "photos" and write is None:
+        show_photo_models(as_json=as_json)
+        return
     recommendations = recommended(ram, vram, wanted)
     if write is not None:
         write_recommended(recommendations, write)
@@ -158,7 +173,11 @@ def remove(
     from nightjar.scripts.session import run_async
     from nightjar.scripts.views.models import inventory_rows, prepared
     from nightjar.workers.library.removal import remove_model as take_off
+    from nightjar.workers.photos.pull import remove_picture_model
 
+    if not keep_file and (folder := remove_picture_model(model, prepared())) is not None:
+        typer.echo(f"Deleted {plain(str(folder))}.")
+        return
     rows = run_async(inventory_rows(None))
     held = next((row for row in rows if row.name == model), None)
     removed = take_off(model, held, prepared(), keep_file=keep_file)

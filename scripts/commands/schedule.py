@@ -223,13 +223,18 @@ async def _edit(name: str, fields: dict[str, Any], changes: dict[str, Any], forg
 async def _add(
     name: str, cron: str, timezone: str, options: dict[str, Any], rules: Rules
 ) -> tuple[str, tuple[str, ...]]:
+    import asyncio
+
     from nightjar.pipeline.nights.schedules import add_schedule
     from nightjar.pipeline.runs.this_home import this_home
     from nightjar.scripts.enforceable import check_enforceable
+    from nightjar.scripts.fidelity_preflight import check_here
     from nightjar.scripts.options.run import command_notes, local_models
     from nightjar.scripts.session import open_session
 
     async with open_session() as session:
+        asked = options.get("fidelity_to"), options["models"], session.settings
+        apart = await asyncio.to_thread(check_here, *asked)
         options |= {"known_models": local_models(session.settings)}
         schedule = await add_schedule(
             name,
@@ -243,7 +248,7 @@ async def _add(
         )
         row = _row(schedule, schedule.created_at)
         tick = f"{row['next_local']} ({row['next_utc']} UTC)"
-        return tick, command_notes(options.get("on_finish") or (), session.settings)
+        return tick, (*apart, *command_notes(options.get("on_finish") or (), session.settings))
 
 
 def _row(schedule: Schedule, now: Any) -> dict[str, Any]:

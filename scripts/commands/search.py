@@ -62,8 +62,8 @@ async def _search(
 ) -> None:
     from nightjar.config.errors import UsageError
     from nightjar.jobs.lookup import find_run, find_turn
+    from nightjar.pipeline.search.duplicates import find_equal_replies
     from nightjar.pipeline.search.question import SearchQuestion
-    from nightjar.pipeline.search.start import find_equal_replies
     from nightjar.pipeline.search.start import search as find
     from nightjar.scripts.session import open_session
     from nightjar.scripts.views.search import show_answer, show_equal

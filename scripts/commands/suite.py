@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from nightjar.config.counting import how_many
-from nightjar.config.errors import OutputError, UnknownNameError
+from nightjar.config.errors import OutputError, UnknownNameError, UsageError
 from nightjar.scripts.views.output import Json, console, emit_json, plain, table
 from nightjar.scripts.views.suites import (
+    averages_words,
     first_line,
     import_day,
     show_sequence,
@@ -35,7 +36,9 @@ Name = Annotated[str, typer.Argument(metavar="SUITE", help="A suite's name, or N
 Format = Annotated[
     str | None,
     typer.Option(
-        "--format", "-f", help="native, mt-bench, storybench, inspect, eq-bench, promptfoo; default: by its looks."
+        "--format",
+        "-f",
+        help="native, mt-bench, storybench, inspect, eq-bench, promptfoo, lm-eval; default: by its looks.",
     ),
 ]
 Mapped = Annotated[
@@ -52,6 +55,16 @@ SkipUnsupported = Annotated[
     typer.Option("--skip-unsupported", help="Leave out, list and record what only the file's own tool can do."),
 ]
 
+Data = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--data",
+        metavar="[SPLIT=]FILE",
+        help="For a task of lm-evaluation-harness: rows of a split (Parquet, JSON Lines, JSON, CSV); repeatable.",
+    ),
+]
+TaskShots = Annotated[int | None, typer.Option("--shots", min=0, max=100, help="With --data: examples before each.")]
+
 
 @app.command()
 def init(
@@ -59,7 +72,6 @@ def init(
     like: Annotated[str, typer.Option(help="stories, checks or extract: what the beginning is made of.")] = "stories",
 ) -> None:
     """Begin a suite of your own: a short file that runs as it is. Example: nightjar suite init tales.yaml"""
-    from nightjar.config.errors import UsageError
     from nightjar.config.packaged import packaged
 
     starts = packaged("starts")
@@ -83,16 +95,20 @@ def import_(
     mapped: Mapped = None,
     skip_unsupported: SkipUnsupported = False,
     name: Annotated[str | None, typer.Option("--name", "-n", help="Default: the suite's own, or the file's.")] = None,
+    data: Data = None,
+    shots: TaskShots = None,
     as_json: Json = False,
 ) -> None:
     """Store a suite as an immutable version. Example: nightjar suite import question.jsonl --format mt-bench"""
     from nightjar.jobs.lookup import find_suite
     from nightjar.pipeline.suites.importer import import_suite
-    from nightjar.pipeline.suites.read import read_suite
-    from nightjar.scripts.enforceable import check_suite
     from nightjar.scripts.session import open_session, run_async
+    from nightjar.scripts.views.suite_file import FileForm, read_checked
 
-    content = check_suite(read_suite(file, format_, name, mapping=_mapping(mapped), skip_unsupported=skip_unsupported))
+    form = FileForm(
+        format=format_, mapped=mapped or (), skip_unsupported=skip_unsupported, data=data or (), shots=shots
+    )
+    content = read_checked(file, form, name)
 
     async def store() -> tuple[SuiteVersion, bool, int]:
         async with open_session() as session:
@@ -153,7 +169,12 @@ def pull(
 @app.command()
 def ladder(
     kind: Annotated[str, typer.Argument(metavar="KIND", help="needle, needles, variables or counting.")],
-    up_to: Annotated[int, typer.Option("--up-to", help="Tokens: 1,024 and its doubles up to this.")] = 4096,
+    up_to: Annotated[
+        int | None, typer.Option("--up-to", help="Tokens: 1,024 and its doubles up to this. Default: 4,096.")
+    ] = None,
+    context_of: Annotated[
+        str | None, typer.Option("--context-of", metavar="MODEL", help="Up to the context this model was made for.")
+    ] = None,
     each: Annotated[int, typer.Option(min=1, max=1000, help="Sequences of each length.")] = 5,
     seed: Annotated[int, typer.Option(min=0, help="Another one makes other texts.")] = 0,
     as_json: Json = False,
@@ -161,8 +182,28 @@ def ladder(
     """Make a suite of growing contexts, without any data. Example: nightjar suite ladder needle --up-to 8192"""
     from nightjar.pipeline.suites.benchmarks.ladders import ladder as made
     from nightjar.pipeline.suites.benchmarks.ladders import lengths_up_to
+    from nightjar.scripts.model_context import context_made_for
 
-    _store(made(kind, lengths_up_to(up_to), each=each, seed=seed), {}, as_json=as_json)
+    if context_of is not None and up_to is not None:
+        raise UsageError("--context-of says how far the ladder goes, and so does --up-to. Leave one out.")
+    most = up_to or (4096 if context_of is None else context_made_for(context_of))
+    _store(made(kind, lengths_up_to(most), each=each, seed=seed), {}, as_json=as_json)
+
+
+@app.command()
+def join(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="What the joined suite is called.")],
+    suites: Annotated[list[str], typer.Argument(metavar="SUITE...", help="Two or more, each a NAME or NAME@VERSION.")],
+    metric: Annotated[
+        str | None, typer.Option(help="What the average of the suites is of; default: the primary metric of all.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Make one suite of several, each of which counts alike. Example: nightjar suite join board mmlu piqa"""
+    from nightjar.pipeline.suites.join import join_suites
+
+    contents = [_load(suite)[0] for suite in suites]
+    _store(join_suites(name, contents, metric), {}, as_json=as_json)
 
 
 @app.command("list")
@@ -217,6 +258,8 @@ def show(
         )
     )
     print(plain(about))
+    if averages := averages_words(content):
+        print(plain(averages))
     for left_out in version.left_out:
         print(plain(f"Left out: {left_out}"))
     rows = [[s.id, s.mode, len(s.turns), ", ".join(s.tags), first_line(s.turns[0].prompt)] for s in content.sequences]
@@ -284,13 +327,17 @@ def validate(
     format_: Format = None,
     mapped: Mapped = None,
     skip_unsupported: SkipUnsupported = False,
+    data: Data = None,
+    shots: TaskShots = None,
     as_json: Json = False,
 ) -> None:
     """Check a suite file, name all its errors, and store nothing. Example: nightjar suite validate my-suite.yaml"""
-    from nightjar.pipeline.suites.read import read_suite
-    from nightjar.scripts.enforceable import check_suite
+    from nightjar.scripts.views.suite_file import FileForm, read_checked
 
-    content = check_suite(read_suite(file, format_, mapping=_mapping(mapped), skip_unsupported=skip_unsupported))
+    form = FileForm(
+        format=format_, mapped=mapped or (), skip_unsupported=skip_unsupported, data=data or (), shots=shots
+    )
+    content = read_checked(file, form)
     turns = sum(len(sequence.turns) for sequence in content.sequences)
     if as_json:
         named = [variant.name for variant in content.variants]
@@ -327,12 +374,6 @@ def _store(content: SuiteContent, about: dict[str, Any], *, as_json: bool) -> No
         return
     what = f"Suite {version.name!r} version {version.version}: {suite_size(version)}."
     print(plain(f"Imported. {what}" if created else f"Nothing to do: this content is there already. {what}"))
-
-
-def _mapping(texts: list[str] | None) -> dict[str, str] | None:
-    from nightjar.pipeline.suites.mapped import read_mapping
-
-    return read_mapping(texts) if texts else None
 
 
 def _print_notes(content: SuiteContent) -> None:

@@ -7,13 +7,22 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from nightjar.config.errors import UnknownNameError, UsageError
-from nightjar.scripts.views.output import Json, console, emit_json, plain, table
+from nightjar.scripts.views.output import Json, emit_json, plain
 
 if TYPE_CHECKING:
     from nightjar.jobs.account_documents import ApiToken
+    from nightjar.jobs.token_ledger import TokenUsage
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Keys for programs, each for a few things only.")
 Name = Annotated[str, typer.Argument(metavar="NAME", help="A token's name.")]
+Budget = Annotated[
+    float | None, typer.Option(metavar="USD", help="What its live requests may cost at endpoints in a month (UTC).")
+]
+BudgetADay = Annotated[float | None, typer.Option(metavar="USD", help="The same in a day.")]
+TokensAMonth = Annotated[
+    int | None, typer.Option(min=1, help="Tokens of prompts and replies in a month (UTC), of local models, too.")
+]
+TokensADay = Annotated[int | None, typer.Option(min=1, help="The same in a day.")]
 
 
 @app.command()
@@ -25,44 +34,74 @@ def add(
     user: Annotated[str | None, typer.Option(help="On whose behalf; needed once there are users.")] = None,
     per_minute: Annotated[int | None, typer.Option(min=1, help="Most requests in a minute.")] = None,
     days: Annotated[int | None, typer.Option(min=1, help="It ends after so many days.")] = None,
+    budget: Budget = None,
+    budget_a_day: BudgetADay = None,
+    tokens_a_month: TokensAMonth = None,
+    tokens_a_day: TokensADay = None,
 ) -> None:
     """Make a token and print it, this once. Example: nightjar token add grafana --scope metrics --user ann"""
     from nightjar.jobs.accounts import add_token, find_user, has_users
-    from nightjar.scripts.options.accounts import check_account_name, read_scopes
+    from nightjar.scripts.options.accounts import check_account_name, read_limits, read_scopes
     from nightjar.scripts.session import open_session, run_async
 
     check_account_name(name)
     scopes = read_scopes(scope)
+    budgets = read_limits(budget, budget_a_day, tokens_a_month, tokens_a_day)
 
     async def make() -> str:
         async with open_session() as session:
             if user is None and await has_users():
                 raise UsageError("Say on whose behalf the token acts: --user NAME.")
             owner = None if user is None else (await find_user(user)).id
-            limits: dict[str, Any] = {"per_minute": per_minute, "days": days}
+            limits: dict[str, Any] = {"per_minute": per_minute, "days": days, "limits": budgets}
             return await add_token(name, owner, scopes, database=session.database, **limits)
 
     print(run_async(make()))
 
 
+@app.command()
+def budget(
+    name: Name,
+    budget: Budget = None,
+    budget_a_day: BudgetADay = None,
+    tokens_a_month: TokensAMonth = None,
+    tokens_a_day: TokensADay = None,
+) -> None:
+    """Set all budgets of a token; one that is not given has no limit. Example: nightjar token budget ci --budget 5"""
+    from nightjar.jobs.accounts import limit_token
+    from nightjar.jobs.token_ledger import limit_words
+    from nightjar.scripts.options.accounts import read_limits
+    from nightjar.scripts.session import open_session, run_async
+
+    limits = read_limits(budget, budget_a_day, tokens_a_month, tokens_a_day)
+
+    async def change() -> None:
+        async with open_session() as session:
+            await limit_token(name, limits, session.database)
+
+    run_async(change())
+    print(plain(f"Token {name!r}: {limit_words(limits) or 'no limit'}."))
+
+
 @app.command("list")
 def list_(as_json: Json = False) -> None:
-    """Every token without its secret. Example: nightjar token list"""
-    rows = [_row(token) for token in _load()]
+    """Every token without its secret, and what it took of each model. Example: nightjar token list"""
+    from nightjar.scripts.views.tokens import print_tokens, token_row
+
+    tokens, usage = _load()
     if as_json:
-        emit_json({"tokens": rows})
-    elif rows:
-        columns = ("name", "user", "scopes", "last_used_at", "expires_at")
-        shown = [[_text(row[column]) for column in columns] for row in rows]
-        console().print(table(None, ("token", "user", "scopes", "last use", "until"), shown))
+        emit_json({"tokens": [token_row(token, usage) for token in tokens]})
+    elif tokens:
+        print_tokens(tokens, usage)
     else:
         print("No token yet: `nightjar token add NAME --scope read`.")
 
 
 @app.command()
 def show(name: Name, as_json: Json = False) -> None:
-    """What a token may do; of `local`, this machine's own, the secret. Example: nightjar token show local"""
+    """What a token may do and took; of `local`, this machine's own, the secret. Example: nightjar token show local"""
     from nightjar.config.settings import load_settings
+    from nightjar.scripts.views.tokens import print_token, token_row
     from nightjar.web.arrival import LOCAL, token_file
 
     file = token_file(load_settings().home)
@@ -71,15 +110,14 @@ def show(name: Name, as_json: Json = False) -> None:
             raise UsageError("There is no local token yet: `nightjar serve` makes one.")
         print(file.read_text("utf-8").strip())
         return
-    tokens = {token.id: token for token in _load()}
+    all_tokens, usage = _load()
+    tokens = {token.id: token for token in all_tokens}
     if name not in tokens:
         raise UnknownNameError("token", name, tokens)
-    row = _row(tokens[name])
     if as_json:
-        emit_json({"token": row})
+        emit_json({"token": token_row(tokens[name], usage)})
     else:
-        for key, value in row.items():
-            print(plain(f"{key.replace('_', ' ')}: {_text(value) or '-'}"))
+        print_token(tokens[name], usage)
 
 
 @app.command()
@@ -96,31 +134,14 @@ def rm(name: Name) -> None:
     print(plain(f"Removed token {name!r}."))
 
 
-def _load() -> list[ApiToken]:
+def _load() -> tuple[list[ApiToken], list[TokenUsage]]:
     from nightjar.jobs.account_documents import ApiToken
+    from nightjar.jobs.documents import utc_now
+    from nightjar.jobs.token_ledger import usage_of_tokens
     from nightjar.scripts.session import open_session, run_async
 
-    async def load() -> list[ApiToken]:
-        async with open_session(reading=True):
-            return await ApiToken.find_all().sort("+_id").to_list()
+    async def load() -> tuple[list[ApiToken], list[TokenUsage]]:
+        async with open_session(reading=True) as session:
+            return await ApiToken.find_all().sort("+_id").to_list(), await usage_of_tokens(session.database, utc_now())
 
     return run_async(load())
-
-
-def _row(token: ApiToken) -> dict[str, Any]:
-    return {
-        "name": token.id,
-        "user": token.user,
-        "scopes": [str(scope) for scope in token.scopes],
-        "per_minute": token.per_minute,
-        "created_at": token.created_at,
-        "expires_at": token.expires_at,
-        "last_used_at": token.last_used_at,
-        "last_used_from": token.last_used_from,
-    }
-
-
-def _text(value: Any) -> Any:
-    if isinstance(value, list):
-        return ", ".join(value)
-    return f"{value:%Y-%m-%d %H:%M}" if hasattr(value, "isoformat") else value

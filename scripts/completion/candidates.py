@@ -39,6 +39,7 @@ BY_METAVAR = {
 BY_NAME = {
     "assignments": Wanted.PARAMETERS,
     "embed_model": Wanted.MODELS,
+    "fidelity_to": Wanted.MODELS,
     "formats": Wanted.REPORT_FORMATS,
     "judges": Wanted.MODELS,
     "like": Wanted.LIKE,
@@ -60,7 +61,9 @@ BY_PLACE = {
     ("schedule rm", "name"): Wanted.SCHEDULES,
 }
 """Where the same word means different things: (command, parameter)."""
-FILES = set("candidates file folder model out reference_file rubric source suite system template text".split())
+FILES = set(
+    "candidates file folder model out projector reference_file rubric source suite system template text".split()
+)
 """Parameters that take, or also take, a path."""
 Names = Callable[[Wanted], Iterable[str]]
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 
 from nightjar.config.errors import UsageError
-from nightjar.jobs.account_documents import Role, TokenScope
+from nightjar.jobs.account_documents import Role, TokenLimits, TokenScope
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,59}")
 RESERVED = ("owner", "nobody")
@@ -36,3 +37,13 @@ def read_scopes(texts: Sequence[str]) -> list[TokenScope]:
         said = f"The scope {unknown[0]!r} is not known" if unknown else "Give a --scope"
         raise UsageError(f"{said}; there are {', '.join(TokenScope)}.")
     return [TokenScope(text) for text in texts]
+
+
+def read_limits(
+    budget: float | None, budget_a_day: float | None, tokens_a_month: int | None, tokens_a_day: int | None
+) -> TokenLimits:
+    """What a token's requests may come to. Raises UsageError for dollars that are no amount."""
+    for option, amount in (("--budget", budget), ("--budget-a-day", budget_a_day)):
+        if amount is not None and not (math.isfinite(amount) and amount > 0):
+            raise UsageError(f"{option} is {amount}: give US dollars, more than 0.")
+    return TokenLimits(usd_month=budget, usd_day=budget_a_day, tokens_month=tokens_a_month, tokens_day=tokens_a_day)

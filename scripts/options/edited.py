@@ -15,14 +15,15 @@ KEYS: Mapping[str, tuple[str, ...]] = {
     "fail_below": ("gates",),
     "fail_on_regression": ("gates",),
     "max_missing": ("gates",),
+    "fail_on_drift": ("gates",),
 }
 """Option -> keys of the request, where they are called otherwise."""
 SHOWN = {"set": "assignments", "judge": "judges", "measure": "measures", "report": "report_formats"}
 """As an option is typed -> as it is called here."""
 RESETTABLE = (
     "repeats seed budget assignments only limit judges rubric self_judging embed_model measures priority max_tries "
-    "fail_on_error deadline stalled_after report_formats on_finish fail_below fail_on_regression max_missing strict "
-    "baseline until primary margin"
+    "fail_on_error deadline stalled_after report_formats on_finish fail_below fail_on_regression max_missing "
+    "fail_on_drift strict baseline until primary margin fidelity_to"
 ).split()
 
 

@@ -31,6 +31,13 @@ class GateOptions:
         str | None,
         typer.Option(metavar="SHARE|COUNT", help="Gate: fails when more turns are missing: 0.05, 5%, or 3 turns."),
     ] = None
+    fail_on_drift: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="METRIC:LIMIT",
+            help="Gate: fails when a model is further from --fidelity-to: kld:0.02 (docs/fidelity.md); repeatable.",
+        ),
+    ] = None
     strict: Annotated[bool, typer.Option("--strict", help="An inconclusive gate fails, too.")] = False
     baseline: Annotated[
         str | None,
@@ -39,9 +46,11 @@ class GateOptions:
 
     def gates(self) -> tuple[Gate, ...]:
         """Raises UsageError for what is no gate."""
+        from nightjar.pipeline.compare.drift import parse_drifts
         from nightjar.pipeline.compare.gates import parse_gates
 
-        return parse_gates(self.fail_below or (), self.fail_on_regression or (), self.max_missing)
+        gates = parse_gates(self.fail_below or (), self.fail_on_regression or (), self.max_missing)
+        return (*gates, *parse_drifts(self.fail_on_drift or ()))
 
     def ending(self) -> Ending:
         """As a run holds it."""

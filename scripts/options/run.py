@@ -74,6 +74,10 @@ class RunOptions:
         str | None,
         typer.Option("--embed-model", help="An embedding model: compares replies with references and turn by turn."),
     ] = None
+    fidelity_to: Annotated[
+        str | None,
+        typer.Option(metavar="MODEL", help="Hold the others against this model, token by token, on the run's replies."),
+    ] = None
     measures: Annotated[
         list[str] | None,
         typer.Option("--measure", help="Measure replies for it, too (`nightjar scorer list`); NAME or NAME=JSON."),

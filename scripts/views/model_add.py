@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nightjar.scripts.views.output import plain
@@ -28,6 +29,16 @@ def check_new(name: str, table: Mapping[str, Any], context: int | None, settings
         check_context(inspect_file(entry_of(name, entry, settings).path), context)
     else:
         _check_repository(entry, settings)
+
+
+def checked_projector(file: Path, settings: Settings) -> str:
+    """The projector's file as the registry stores it. Raises ModelFileError where there is none."""
+    from nightjar.config.errors import ModelFileError
+    from nightjar.workers.library.sources import portable_path
+
+    if not file.expanduser().is_file():
+        raise ModelFileError(f"There is no file {file}. A projector comes beside its model, mostly as mmproj-*.gguf.")
+    return portable_path(file.expanduser(), settings)
 
 
 def _check_repository(entry: RegistryEntry, settings: Settings) -> None:

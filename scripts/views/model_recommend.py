@@ -22,7 +22,7 @@ def recommended(ram: str | None, vram: str | None, wanted: str | None) -> list[R
 
     prepared()
     if wanted not in (None, "chat", "embedding", "judge"):
-        raise UsageError(f"--for {wanted!r} is not known. Choose one of: chat, embedding, judge.")
+        raise UsageError(f"--for {wanted!r} is not known. Choose one of: chat, embedding, judge, photos.")
     return recommend(curated_list().models, room_for(ram, vram), wanted)  # type: ignore[arg-type]  # checked above
 
 

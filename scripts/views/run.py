@@ -40,6 +40,7 @@ def print_run(run: RunDetail) -> None:
         f"parameters set: {_sets(run)}",
         *([f"every model with each of the variants {', '.join(run.variants)}"] if run.variants else []),
         *([run.waves.sentence()] if run.waves is not None else []),
+        *([f"held against {run.fidelity.reference}, token by token"] if run.fidelity is not None else []),
         f"created {run.created_at}, finished {run.finished_at or 'not yet'}, Nightjar {run.nightjar_version}",
     ]
     print(plain("\n".join(lines)))

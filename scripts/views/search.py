@@ -11,8 +11,8 @@ from nightjar.scripts.views.output import emit_json, plain
 
 if TYPE_CHECKING:
     from nightjar.jobs.vector_reading import HitPlace
+    from nightjar.pipeline.search.duplicates import EqualGroup
     from nightjar.pipeline.search.question import SearchAnswer
-    from nightjar.pipeline.search.start import EqualGroup
 
 PLACES_SHOWN = 4
 """Of replies that are nearly the same."""

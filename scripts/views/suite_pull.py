@@ -72,6 +72,8 @@ def offer(benchmark: Benchmark, asked: HowAsked, hub: Hub, revision: str | None)
     from nightjar.pipeline.suites.benchmarks.catalogue import file_of, splits_needed
 
     splits = splits_needed(benchmark, asked)
+    if benchmark.needs is not None:
+        benchmark.needs()
     listing = hub.listing(benchmark.repo, revision, "dataset")
     by_name = {file.name: file for file in listing.files}
     files = {split: [by_name[name] for name in file_of(benchmark, split, list(by_name))] for split in splits}

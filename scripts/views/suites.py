@@ -37,6 +37,18 @@ def show_sequence(content: SuiteContent, name: str) -> None:
             print(plain(f"  reference: {turn.reference}"))
 
 
+def averages_words(content: SuiteContent) -> str:
+    """Which averages over parts a suite has, and over how many; "" without any."""
+    parts: dict[str, set[str]] = {}
+    for sequence in content.sequences:
+        for name, part in sequence.averages.items():
+            parts.setdefault(name, set()).add(part)
+    listed = (
+        f"{name} over {how_many(len(inside), 'part')}" if len(inside) > 1 else name for name, inside in parts.items()
+    )
+    return f"Averages: {', '.join(listed)}." if parts else ""
+
+
 def variant_rows(content: SuiteContent) -> list[list[str]]:
     def shown(text: str | None) -> str:
         return "as in the suite" if text is None else first_line(text) or "none"

@@ -137,3 +137,63 @@ def test_a_benchmark_is_pulled_and_a_ladder_is_made(shell: Shell) -> None:
     assert suite["source"].startswith(f"EleutherAI/lambada_openai at {COMMIT}: data/lambada_test_en.jsonl (SHA-256 ")
     assert suite["sequences"][0]["turns"][0]["choices"]["texts"] == ["dogs"]
     assert "5 sequences, 5 turns" in shell.ok("suite", "ladder", "needle", "--up-to", "1024")
+
+
+TASK = """\
+task: {name}
+dataset_path: local/rows
+output_type: multiple_choice
+test_split: test
+doc_to_text: "The {{{{noun}}}} went to the"
+doc_to_choice: ["forest", "{wrong}"]
+doc_to_target: right
+metric_list: [{{metric: acc}}]
+"""
+
+
+def test_imported_tasks_are_joined_and_their_average_has_a_gate(shell: Shell, tmp_path: Path) -> None:
+    """Two tasks of lm-evaluation-harness of different sizes: the average of both counts each alike."""
+    for name, wrong, nouns in (
+        ("large", "zqxvj wv", "fox bear owl mouse rabbit deer hen cat".split()),
+        ("small", "kzzq xw", "dog wolf".split()),
+    ):
+        (shell.folder / f"{name}.yaml").write_text(TASK.format(name=name, wrong=wrong))
+        rows = [{"noun": noun, "right": int(name == "small")} for noun in nouns]
+        (shell.folder / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+        shell.ok("suite", "import", f"{name}.yaml", "--format", "lm-eval", "--data", f"{name}.jsonl")
+    shell.ok("suite", "join", "both", "large", "small")
+    assert "Averages: acc.macro over 2 parts." in shell.ok("suite", "show", "both")
+    gated = shell.run(
+        "eval", "--suite", "both", "--model", "nightjar-demo", "--out", tmp_path / "out", "--format", "json",
+        "--format", "html", "--fail-below", "acc:0.7", "--fail-below", "acc.macro:0.7",
+    )  # fmt: skip
+    assert gated.returncode == 1, gated.stderr
+
+    report = report_of(tmp_path / "out")
+    metrics = report["models"][0]["metrics"]
+    assert metrics["acc"]["mean"] == 0.8, "the large task is answered rightly, the small one names the wrong word"
+    assert metrics["acc.macro"]["mean"] == 0.5
+    assert report["ranking"]["metric"] == "acc.macro"
+    outcomes = {result["gate"]: result["outcome"] for result in report["gates"]["results"]}
+    assert outcomes == {"--fail-below acc:0.7": "passed", "--fail-below acc.macro:0.7": "tripped"}
+    assert [error.message for error in REPORT.iter_errors(report)] == []
+    (page,) = (tmp_path / "out").glob("*.html")
+    assert "acc.macro" in page.read_text()
+    assert "first token" not in page.read_text().partition('id="models"')[2].partition("</table>")[0]
+
+
+def test_a_ladder_says_score_and_speed_by_length(shell: Shell, tmp_path: Path) -> None:
+    """To the context that the model was made for; in the terminal, on the page and in the JSON."""
+    asked = ("suite", "ladder", "needle", "--context-of", "nightjar-demo", "--each", "2")
+    assert "4 sequences, 4 turns" in shell.ok(*asked)
+    assert "Leave one out" in shell.refused(*asked, "--up-to", "1024")
+    printed = shell.ok(
+        *("eval", "--suite", "ladder-needle", "--model", "nightjar-demo", "--name", "l"),
+        *("--context", "8192", "--set", "max_tokens=8", "--out", tmp_path, "-f", "html,json"),
+    )
+    assert "By length of the context" in printed
+    assert "By length of the context" in (tmp_path / "l.html").read_text("utf-8")
+    steps = json.loads((tmp_path / "l.json").read_text("utf-8"))["depths"]
+    assert [(step["length"], step["sequences"]) for step in steps] == [("1k", 2), ("2k", 2)]
+    assert steps[0]["prompt_tokens"] < steps[1]["prompt_tokens"]
+    assert all(step["prefill_tokens_per_s"] > 0 for step in steps)

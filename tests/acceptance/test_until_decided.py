@@ -55,3 +55,25 @@ def test_what_cannot_be_decided_is_refused_before_anything_is_loaded(shell: Shel
         ((many, "--primary", "checks"), "compares the models of a run, and this one has only one"),
     ):
         assert says in shell.refused("eval", "-m", "nightjar-demo", "--until", "decided", "-s", *options)
+
+
+def test_the_nights_of_a_schedule_stop_when_decided(shell: Shell, tmp_path: Path) -> None:
+    """Each run that it makes asks in waves and ends early; the trend and the reports say what was left out."""
+    file = tmp_path / "mira.json"
+    file.write_text(suite(variants=VARIANTS, primary_metric="checks"), "utf-8")
+    shell.ok("suite", "import", file)
+    schedule = ("schedule", "add", "nightly", "--cron", "0 2 * * *", "--suite", "mira", "--model", "nightjar-demo")
+    assert "goes from end to end" in shell.refused(*schedule, "--until", "decided", "--margin", "7")
+    shell.ok(*schedule, "--until", "decided", "--margin", "0.05")
+    for seed in ("1", "2"):
+        shell.ok("schedule", "edit", "nightly", "--seed", seed)
+        name = shell.json("schedule", "run", "nightly")["run"]["name"]
+        shell.ok("worker", "--model", "nightjar-demo", "--burst")
+        ended = shell.json("run", "wait", name)["run"]
+        assert ended["status"] == "DONE"
+        shell.ok("report", name, "-f", "json", "--out", tmp_path / "out")
+        report = json.loads((tmp_path / "out" / f"{name}.json").read_text("utf-8"))
+        waves = report["waves"]
+        assert (waves["over"], waves["margin"], waves["asked"] + waves["left_out"]) == (True, 0.05, 40)
+        assert waves["left_out"] >= 10
+        assert len(report["jobs"]) == 2 * waves["asked"]

@@ -5,15 +5,18 @@ from __future__ import annotations
 import json
 import time
 import tracemalloc
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from nightjar.config.errors import SuiteError
+from nightjar.config.errors import SuiteError, UsageError
 from nightjar.pipeline.suites.catalogue import bundled
-from nightjar.pipeline.suites.read import Format, read_suite
+from nightjar.pipeline.suites.read import Format, TaskData, read_suite
+from nightjar.workers.conversation.row_templates import RowTemplates
 from tests.fuzz.amount import examples
 
 pytestmark = pytest.mark.timeout(1800)
@@ -45,6 +48,19 @@ tests:
   - vars: {country: France}
     assert: [{type: equals, value: Paris}, {type: contains-any, value: [Paris, PARIS]}, {type: regex, value: "[Tt]o"}]
 """
+HARNESS = b"""\
+task: capitals
+output_type: generate_until
+test_split: test
+doc_to_text: "What is the capital of {{country}}?\\n{% if city %}It is{% endif %}"
+doc_to_target: "{{city}}"
+description: "{{country}}: "
+num_fewshot: 1
+fewshot_config: {sampler: first_n, samples: [{country: Peru, city: Lima}]}
+generation_kwargs: {until: ["\\n"], max_gen_toks: 9, temperature: 0.0}
+metric_list: [{metric: exact_match, ignore_case: true, regexes_to_ignore: ["[.]$"]}]
+filter_list: [{name: strict, filter: [{function: regex, regex_pattern: "is (.*)"}, {function: take_first}]}]
+"""
 GOOD: list[tuple[str, bytes, Format | None]] = [
     ("s.yaml", NATIVE, None),
     ("q.jsonl", MT_BENCH, Format.MT_BENCH),
@@ -53,6 +69,7 @@ GOOD: list[tuple[str, bytes, Format | None]] = [
     ("i.csv", TABLE, Format.INSPECT),
     ("e.json", EQ_BENCH, Format.EQ_BENCH),
     ("f.yaml", PROMPTFOO, Format.PROMPTFOO),
+    ("h.yaml", HARNESS, Format.LM_EVAL),
 ]
 """A sound file of every format."""
 pieces = st.sampled_from(
@@ -97,11 +114,27 @@ pieces = st.sampled_from(
 )
 
 
+class TaskTemplates:
+    """In this process: what templates do to one of their own is tested with chat templates."""
+
+    def cells(self, templates: Mapping[str, str], rows: Sequence[Mapping[str, Any]]) -> list[dict[str, dict[str, Any]]]:
+        return RowTemplates().cells(templates, list(rows))
+
+
+TASK_TEMPLATES = TaskTemplates()
+
+
 def read(file: Path, kind: str | None) -> str:
     """Reads the file; returns "fine" or the error."""
+    rows = file.with_name("rows.jsonl")
+    rows.write_text('{"country": "France", "city": "Paris"}\n')
+    task = TaskData(files=[str(rows)], renderer=TASK_TEMPLATES) if kind is Format.LM_EVAL else None
     try:
-        read_suite(file, kind)
+        read_suite(file, kind, task=task)
     except SuiteError as error:
+        return str(error)
+    except UsageError as error:  # the task wants another split
+        assert task is not None
         return str(error)
     return "fine"
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import Request
 from fastapi.responses import Response
@@ -45,6 +45,10 @@ class NewRunRequest(BaseModel):
     judges: list[str] = []
     embed_model: str | None = None
     priority: int = 0
+    fidelity_to: str | None = None
+    until: Literal["decided"] | None = None
+    primary: str | None = None
+    margin: float | None = None
 
 
 async def make_run(request: Request) -> Response:

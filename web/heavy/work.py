@@ -8,11 +8,13 @@ from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from nightjar.config.errors import UsageError
+from nightjar.config.errors import NightjarError, UsageError
+from nightjar.config.home_id import home_id
 from nightjar.config.version import NIGHTJAR_VERSION
 from nightjar.jobs.database import Database
 from nightjar.jobs.documents import utc_now
 from nightjar.jobs.lookup import find_run
+from nightjar.jobs.photo_homes import elsewhere_notice, photos_elsewhere
 from nightjar.pipeline.collect.collector import collect
 from nightjar.pipeline.compare.baseline import since_baseline
 from nightjar.pipeline.compare.comparison import Comparison, PairBy, compare_sides, pair_up, sides, unpaired
@@ -22,6 +24,7 @@ from nightjar.pipeline.report.data.trend import trend
 from nightjar.pipeline.report.formats.json_ import render_json
 from nightjar.pipeline.report.page.html import render_html
 from nightjar.pipeline.report.page.trend_page import render_trend
+from nightjar.pipeline.search.duplicates import find_equal_replies
 from nightjar.pipeline.search.question import SearchQuestion
 from nightjar.pipeline.search.start import search
 from nightjar.web.heavy.machine_work import write_machine_charts
@@ -29,7 +32,9 @@ from nightjar.web.heavy.model_work import write_hub_search, write_model, write_r
 from nightjar.web.heavy.suite_work import write_suite
 from nightjar.workers.embedder.client import SmallEmbedder
 from nightjar.workers.embedder.spec import EmbedderSpec
-from nightjar.workers.photos.index import search_photos
+from nightjar.workers.library.digests import DigestCache
+from nightjar.workers.photos.picture_model import PictureModel
+from nightjar.workers.photos.search import FoundPhoto, search_photos
 
 NIGHTS = 60
 
@@ -90,20 +95,32 @@ async def write_trend_page(database: Database, suite: str) -> str:
     return render_trend(trend(suite, nights, now=utc_now(), version=NIGHTJAR_VERSION))
 
 
-async def write_answer(database: Database, asked: str, spec: str, home: str, photos: str) -> str:
+async def write_answer(database: Database, asked: str, spec: str, home: str, photos: str, photo_model: str) -> str:
     """What a search finds, as JSON. `asked`: a `SearchQuestion`, `spec`: an `EmbedderSpec`, both as JSON.
 
-    `photos`: how many are looked for as well.
+    `photos`: how many are looked for as well; `photo_model`: the folder of a picture model, which may be none.
     """
     fields = json.loads(asked)
     like = fields.pop("like")
     question = SearchQuestion(**fields, like=None if like is None else (like[0], like[1]))
     embedder, most = _embedder(spec), int(photos)
     answer = asdict(await search(question, embedder, database, Path(home)))
-    found, notices = (
-        await search_photos(question.text, most, Path(home), embedder) if most and question.text else ([], [])
-    )
+    found: list[FoundPhoto] = []
+    notices: list[str] = []
+    if most and question.text:
+        try:
+            pictures = _pictures(photo_model, home) if photo_model else None
+            found, notices = await search_photos(question.text, most, Path(home), embedder, pictures)
+        except NightjarError as error:  # of the picture model, which is no reason to show nothing else
+            notices = [str(error)]
+        notices += [elsewhere_notice(other) for other in await photos_elsewhere(home_id(Path(home)), database)]
     return json.dumps(answer | {"photos": [asdict(photo) for photo in found], "photo_notices": notices})
+
+
+async def write_duplicates(database: Database, run: str, least: str, spec: str, home: str) -> str:
+    """The groups of a run's replies that are nearly the same, as JSON. `run`: its id."""
+    groups = await find_equal_replies(run, float(least), _embedder(spec), database, Path(home))
+    return json.dumps([asdict(group) for group in groups])
 
 
 @lru_cache(maxsize=1)
@@ -112,12 +129,19 @@ def _embedder(spec: str) -> SmallEmbedder:
     return SmallEmbedder(EmbedderSpec.model_validate_json(spec))
 
 
+@lru_cache(maxsize=1)
+def _pictures(folder: str, home: str) -> PictureModel:
+    """Kept for as long as this child lives, with its encoder."""
+    return PictureModel(Path(folder), DigestCache(Path(home) / "digests.json"))
+
+
 WORK: Mapping[str, Callable[..., Awaitable[str]]] = {
     "report": write_report,
     "report-json": write_report_json,
     "compare": write_comparison,
     "trend": write_trend_page,
     "search": write_answer,
+    "duplicates": write_duplicates,
     "model": write_model,
     "verify": write_verified,
     "recommended": write_recommendations,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from typing import TypeVar
 
 from fastapi import Request
 
@@ -17,10 +18,12 @@ from nightjar.jobs.memory import SHARED, check_memory
 from nightjar.jobs.models import ModelKind
 from nightjar.jobs.parameters import check
 from nightjar.jobs.published import all_published
+from nightjar.jobs.token_ledger import TokenPayer
 from nightjar.web.openai.refusals import RefusedFieldError
-from nightjar.web.site import Site, site_of
+from nightjar.web.site import site_of
 from nightjar.web.visitors import visitor_of
 
+Asked = TypeVar("Asked", LiveAsk, LiveTask)
 MEMORY = "nightjar-memory"
 """The header that names a memory of the asker's."""
 WITHOUT_EFFECT = "nightjar-without-effect"
@@ -32,6 +35,13 @@ def asker(request: Request) -> str:
     """On whose behalf the request is made."""
     visitor = visitor_of(request)
     return visitor.user or visitor.name.partition(" ")[0]
+
+
+def on_account(asked: Asked, request: Request) -> Asked:
+    """The same with the request's id, and with the API token that pays for it."""
+    token = visitor_of(request).token
+    payer = None if token is None else TokenPayer(token=token.id, limits=token.limits)
+    return replace(asked, request=request.state.request_id, payer=payer)
 
 
 def named_model(request: Request, named: str | None) -> str:
@@ -81,12 +91,13 @@ async def with_memory(request: Request, asks: Sequence[LiveAsk]) -> list[LiveAsk
     return [replace(ask, parameters={**ask.parameters, "memory": name}) for ask in asks]
 
 
-async def submit_all(tasks: Iterable[LiveTask], site: Site) -> list[LiveReply]:
+async def submit_all(tasks: Iterable[LiveTask], request: Request) -> list[LiveReply]:
     """All of them or, where one is refused, none."""
+    site = site_of(request)
     replies: list[LiveReply] = []
     try:
         for task in tasks:
-            replies.append(await site.live.submit_task(task))
+            replies.append(await site.live.submit_task(on_account(task, request)))
     except BaseException:
         for reply in replies:
             await reply.cancel()

@@ -10,6 +10,7 @@ from fastapi import Request
 from nightjar.jobs.live_request import LiveAsk
 from nightjar.jobs.reply_cache import FollowedReply
 from nightjar.jobs.reply_key import CacheMode
+from nightjar.web.openai.asking import on_account
 from nightjar.web.openai.refusals import RefusedFieldError
 from nightjar.web.site import site_of
 
@@ -27,7 +28,7 @@ async def submit_asks(asks: Sequence[LiveAsk], request: Request) -> tuple[list[F
         for ask in asks:
             nth = equal[repr(ask)]
             equal[repr(ask)] += 1
-            reply, use = await site.replies.submit(ask, mode, nth)
+            reply, use = await site.replies.submit(on_account(ask, request), mode, nth)
             replies.append(reply)
             uses.append(use)
             site.meters.looked_up(ask.model, use)

@@ -40,7 +40,7 @@ async def given_texts(
     """The whole answer. Raises RefusedFieldError, and what the model's worker says against it."""
     tasks = completion_tasks(asked, model, asker(request), default_tokens)
     site = site_of(request)
-    replies = await submit_all(tasks, site)
+    replies = await submit_all(tasks, request)
     try:
         results = await all_computed(replies, request, site)
     except ClientGoneError:

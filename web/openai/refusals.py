@@ -9,6 +9,7 @@ from nightjar.config.errors import (
     ParameterError,
     QueueFullError,
     RestartedError,
+    TokenBudgetError,
     TooLongError,
     UnknownNameError,
     UsageError,
@@ -19,6 +20,7 @@ _CODES: dict[type[Exception], str] = {
     QueueFullError: "rate_limit_exceeded",
     NotServedError: "model_not_loaded",
     RestartedError: "generation_restarted",
+    TokenBudgetError: "rate_limit_exceeded",
     UnknownNameError: "model_not_found",
     ParameterError: "invalid_value",
 }
@@ -54,6 +56,8 @@ def openai_error(status: int, message: str, error: Exception | None = None) -> d
     }
     if isinstance(error, TooLongError):
         said |= {"param": "messages", "tokens": error.tokens, "context": error.context}
-    if isinstance(error, QueueFullError | NotServedError):
+    if isinstance(error, TokenBudgetError) and not error.passing:  # what OpenAI says where credit is used up
+        said |= {"type": "insufficient_quota", "code": "insufficient_quota"}
+    if isinstance(error, QueueFullError | NotServedError | TokenBudgetError):
         said["retry_after_s"] = error.retry_after_s
     return {"error": said}

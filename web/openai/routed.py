@@ -24,6 +24,7 @@ from nightjar.web.openai.events import answered
 from nightjar.web.openai.schema import ChatRequest
 from nightjar.web.openai.translate import ChatShape, chat_asks
 from nightjar.web.site import site_of
+from nightjar.web.totals import RouteLabel
 
 TAG = "nightjar-tag"
 """Header of a request: what it is about, as the policy's tags name it; several are separated by commas."""
@@ -71,6 +72,8 @@ async def answer_routed(request: Request, asked: ChatRequest, address: str, with
     failures: dict[str, str] = {}
     for model in wanted.routed.models:
         is_last = model == wanted.routed.models[-1]
+        label = "fallback" if failures else wanted.routed.kind
+        request.state.route = RouteLabel(policy=wanted.policy.address, reason=label)
         try:
             replies, used = await submit_asks(chat_asks(asked, model, asker(request)), request)
             shape = ChatShape(

@@ -60,7 +60,8 @@ async def follow_replies(replies: Sequence[FollowedReply], request: Request, sit
                 site.meters.failed(replies[0].job.model, item)
                 raise item
             if item.end is not None:
-                site.meters.ended(replies[item.index].job.model, item.end)
+                route = getattr(request.state, "route", None)
+                site.meters.ended(replies[item.index].job.model, item.end, route)
             missing -= item.piece is None
             yield item
     finally:

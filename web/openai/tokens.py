@@ -16,7 +16,7 @@ from fastapi.responses import JSONResponse, Response
 from nightjar.jobs.live_request import LiveAsk, live_sequence
 from nightjar.jobs.live_task import LiveTask, TaskKind
 from nightjar.web.auth.roles import Action
-from nightjar.web.openai.asking import GONE, asker, named_model, named_or_served, told_without
+from nightjar.web.openai.asking import GONE, asker, named_model, named_or_served, on_account, told_without
 from nightjar.web.openai.bodies import read_json
 from nightjar.web.openai.fields import EMBEDDING
 from nightjar.web.openai.refusals import RefusedFieldError
@@ -138,7 +138,8 @@ async def _answered(
     if sum(len(text) for text in given.get("texts", ())) > _MOST_CHARS:
         raise RefusedFieldError(f"More than {_MOST_CHARS:,} characters in one request.", param="input")
     site = site_of(request)
-    reply = await site.live.submit_task(LiveTask(user=asker(request), model=model, kind=kind, given=given))
+    task = on_account(LiveTask(user=asker(request), model=model, kind=kind, given=given), request)
+    reply = await site.live.submit_task(task)
     try:
         result = await computed(reply, request, site)
     except ClientGoneError:

@@ -16,15 +16,20 @@ from nightjar.pipeline.suites.catalogue import bundled
 from nightjar.web.auth.roles import Action
 from nightjar.web.pages.declare import Done, Visit, page, post_action
 from nightjar.web.pages.new_run_outlook import outlook_rows
-from nightjar.web.pages.words import read_number, run_address, whole_number
+from nightjar.web.pages.words import read_amount, read_number, run_address, whole_number
 from nightjar.web.sheet import Choice, Field, Form, Said, Section, Sheet, named_facts
 from nightjar.workers.library.registry import read_registry
 
 if TYPE_CHECKING:
+    from nightjar.jobs.waves import Waves
     from nightjar.pipeline.runs.producer import PlannedRun
     from nightjar.pipeline.runs.request import EnqueueRequest
 
 NUMBERS = ("repeats", "limit")
+DECIDED = "decided"
+OPTIONS = {"limit": "--limit", "repeats": "--repeats", "name": "--name", "fidelity_to": "--fidelity-to"}
+DECIDING = {"until": "--until", "primary": "--primary", "margin": "--margin"}
+"""Fields -> options, in the order in which they are typed."""
 
 
 async def build_new_run(visit: Visit) -> Sheet:
@@ -67,6 +72,24 @@ def _fields(visit: Visit, suites: list[str], models: list[str]) -> tuple[Field, 
         Field(name="limit", label="At most so many sequences", value=visit.one("limit"), kind="number"),
         Field(name="repeats", label="Repeats", value=visit.one("repeats", "1"), kind="number"),
         Field(name="name", label="Name (optional)", value=visit.one("name")),
+        Field(
+            name="until",
+            label="Ask",
+            choices=(
+                Choice(value="", text="all sequences"),
+                Choice(value=DECIDED, text="until every pair is decided", chosen=visit.one("until") == DECIDED),
+            ),
+        ),
+        Field(name="primary", label="Decided by this metric (optional)", value=visit.one("primary")),
+        Field(name="margin", label="A smaller difference than this is none (optional)", value=visit.one("margin")),
+        Field(
+            name="fidelity_to",
+            label="Hold the others against",
+            choices=(
+                Choice(value="", text="none"),
+                *(Choice(value=name, text=name, chosen=name == visit.one("fidelity_to")) for name in models),
+            ),
+        ),
     )
 
 
@@ -81,6 +104,10 @@ def _request(visit: Visit) -> EnqueueRequest:
         only=_listed(visit.one("only")),
         name=visit.one("name") or None,
         known_models=tuple(read_registry(visit.site.settings.models_file).models),
+        fidelity_to=visit.one("fidelity_to") or None,
+        until=visit.one("until") or None,
+        primary=visit.one("primary") or None,
+        margin=read_amount("margin", visit.one("margin")) if visit.one("margin") else None,
         **numbers,
     )
 
@@ -92,14 +119,18 @@ def _listed(text: str) -> tuple[str, ...]:
 def _preflight(visit: Visit, planned: PlannedRun, outlook: Table | None) -> Section:
     run = planned.run
     contestants = len(run.contestants)
+    waves = run.waves
+    decided = {} if waves is None else {"Waves": _waves_words(waves, len(run.sequences))}
     facts = {
         "Sequences": whole_number(len(run.sequences)),
+        **decided,
         "Conversations": whole_number(len(run.sequences) * contestants * run.repeats),
         "Turns": whole_number(planned.turns * contestants * run.repeats),
         "Models": ", ".join(contestant.name for contestant in run.contestants),
         "The same in a terminal": _command(visit),
     }
-    hidden = [(name, value) for name in ("suite", "only", "limit", "repeats", "name") if (value := visit.one(name))]
+    names = ("suite", "only", *OPTIONS, *DECIDING)
+    hidden = [(name, value) for name in names if (value := visit.one(name))]
     hidden += [("model", name) for name in visit.many("model")]
     fields = tuple(Field(name=name, label="", value=value, kind="hidden") for name, value in hidden)
     return Section(
@@ -118,10 +149,18 @@ def _command(visit: Visit) -> str:
         words += ["--model", name]
     for name in _listed(visit.one("only")):
         words += ["--only", name]
-    for option in ("limit", "repeats", "name"):
-        if value := visit.one(option):
-            words += [f"--{option}", value]
+    for field, option in (OPTIONS | DECIDING).items():
+        if value := visit.one(field):
+            words += [option, value]
     return shlex.join(words)
+
+
+def _waves_words(waves: Waves, sequences: int) -> str:
+    """When a run may stop, and by what."""
+    plan = waves.plan
+    looks = ", ".join(whole_number(plan.asked(wave + 1)) for wave in range(plan.count))
+    within = "" if plan.margin is None else f"; differences within {plan.margin:g} are none"
+    return f"{how_many(plan.count, 'look')} by {plan.metric}, after {looks} of {whole_number(sequences)}{within}"
 
 
 async def _make(visit: Visit) -> Done:

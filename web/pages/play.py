@@ -15,7 +15,7 @@ from nightjar.jobs.live_request import LiveAsk
 from nightjar.jobs.models import ModelKind
 from nightjar.jobs.published import all_published
 from nightjar.web.auth.roles import Action
-from nightjar.web.openai.asking import asker
+from nightjar.web.openai.asking import asker, on_account
 from nightjar.web.openai.bodies import read_json
 from nightjar.web.openai.schema import read_loosely
 from nightjar.web.pages.declare import Done, Visit, page, post_action
@@ -73,10 +73,12 @@ async def ask_models(request: Request) -> StreamingResponse:
     asked = read_loosely(await read_json(request), PlayRequest)
     site.feed.check_room(holder_of(visitor_of(request)))
     parameters = asked.parameters.model_dump(exclude_none=True)
+    user = asker(request)
     asks = [
-        LiveAsk(user=asker(request), model=ask.model, messages=ask.said(), parameters=parameters, seed=ask.seed)
+        LiveAsk(user=user, model=ask.model, messages=ask.said(), parameters=parameters, seed=ask.seed)
         for ask in asked.asks
     ]
+    asks = [on_account(ask, request) for ask in asks]
     return StreamingResponse(play_all(asks, request, site), media_type="text/event-stream", headers=STREAMED)
 
 

@@ -6,7 +6,7 @@ import asyncio
 import json
 from dataclasses import asdict
 from time import monotonic
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fastapi import HTTPException, Request
 from fastapi.responses import Response
@@ -23,10 +23,14 @@ from nightjar.web.pages.computed import CHOICES, COMPUTING
 from nightjar.web.pages.declare import Visit, page
 from nightjar.web.pages.words import linked, made_table, path_to, run_address
 from nightjar.web.routing import Route
-from nightjar.web.sheet import Choice, Field, Form, Picture, Said, Section, Sheet
+from nightjar.web.sheet import Choice, Field, Form, Link, Picture, Said, Section, Sheet
 from nightjar.web.site import site_of
 from nightjar.workers.embedder.spec import read_embedder_spec
+from nightjar.workers.photos.pull import picture_folder
 from nightjar.workers.photos.store import thumbnail
+
+if TYPE_CHECKING:
+    from nightjar.config.settings import Settings
 
 FRESH_S = 60
 """For so long the same question is not asked again."""
@@ -41,7 +45,8 @@ async def build_search(visit: Visit) -> Sheet:
     form = _form(text, run, model, runs)
     asked = Section(id="question", heading="What to look for", form=form, empty="" if runs else "No run yet.")
     if not text and not like:
-        return Sheet(title="Search", sections=(asked,))
+        links = (Link(text="Replies of a run that are nearly the same", href="/duplicates"),)
+        return Sheet(title="Search", links=links, sections=(asked,))
     settings, database = visit.site.settings, visit.site.database
     within = await find_run(run, database) if run else None
     turn = await find_turn(like, database, within) if like else None
@@ -59,8 +64,9 @@ async def build_search(visit: Visit) -> Sheet:
     except (ModelError, UnknownNameError) as error:
         return _refused(error, asked)
     photos = PHOTOS if visit.visitor.can(Action.MANAGE) else 0  # they are the owner's own
-    arguments = (json.dumps(asdict(question)), spec.model_dump_json(), str(settings.home), str(photos))
     version = f"{spec.facts.digest} {int(monotonic() / FRESH_S)}"
+    asked_for = (json.dumps(asdict(question)), spec.model_dump_json(), str(settings.home), str(photos))
+    arguments = (*asked_for, _picture_folder(settings) if photos else "")
     try:
         ready = await visit.site.heavy.look(HeavyTask(kind="search", arguments=arguments, version=version))
     except NightjarError as error:  # such as a model that nobody asked
@@ -70,6 +76,14 @@ async def build_search(visit: Visit) -> Sheet:
     answer = json.loads(await asyncio.to_thread(ready.read_text, "utf-8"))
     said = tuple(Said(text=notice, level="warning") for notice in (*answer["notices"], *answer["photo_notices"]))
     return Sheet(title="Search", said=said, sections=(asked, _found(answer), *_photos(answer)))
+
+
+def _picture_folder(settings: Settings) -> str:
+    """As a task takes it, which says what is wrong with it."""
+    try:
+        return str(picture_folder(settings) or "")
+    except UnknownNameError:
+        return settings.photo_model or ""
 
 
 def _refused(error: NightjarError, asked: Section) -> Sheet:
@@ -104,10 +118,15 @@ def _found(answer: dict[str, Any]) -> Section:
 
 def _photos(answer: dict[str, Any]) -> tuple[Section, ...]:
     pictures = tuple(
-        Picture(source=path_to("photos", photo["folder"], photo["id"]), text=photo["text"])
-        for photo in answer["photos"]
+        Picture(source=path_to("photos", photo["folder"], photo["id"]), text=_told(photo)) for photo in answer["photos"]
     )
     return (Section(id="photos", heading="Photos", pictures=pictures),) if pictures else ()
+
+
+def _told(photo: dict[str, Any]) -> str:
+    """What is known of a photo; a model's own words are marked."""
+    text: str = photo["text"]
+    return text if photo["caption_by"] is None else f"{text} (in part by {photo['caption_by']})"
 
 
 async def photo_thumbnail(request: Request, folder: str, photo: str) -> Response:

@@ -6,19 +6,24 @@ from nightjar.config.keys import key_paths
 from nightjar.config.redact import redact_text
 from nightjar.config.settings import Settings
 from nightjar.jobs.account_documents import ApiToken, AuditEntry, User
-from nightjar.pipeline.report.data.numbers import ABSENT
+from nightjar.jobs.documents import utc_now
+from nightjar.jobs.remote_models import usd_text
+from nightjar.jobs.token_ledger import TokenUsage, limit_words, usage_of_tokens
+from nightjar.pipeline.report.data.numbers import ABSENT, whole
 from nightjar.web.auth.roles import Action
 from nightjar.web.pages.declare import Visit, page
 from nightjar.web.pages.words import made_table, moment
 from nightjar.web.sheet import Section, Sheet
 
 SHOWN = 200
+_USE_COLUMNS = ("token", "model", "requests>", "prompt>", "reply>", "tokens today>", "cost>", "cost today>")
 
 
 async def build_settings(visit: Visit) -> Sheet:
     """For admins alone."""
     users = await User.find_all().sort("+_id").to_list()
     tokens = await ApiToken.find_all().sort("+_id").to_list()
+    usage = await usage_of_tokens(visit.site.database, utc_now())
     entries = await AuditEntry.find_all().sort("-at").limit(SHOWN).to_list()
     return Sheet(
         title="Settings",
@@ -36,8 +41,18 @@ async def build_settings(visit: Visit) -> Sheet:
             Section(
                 id="tokens-section",
                 heading="Tokens",
-                table=made_table("tokens", ("token", "user", "scopes", "last use", "until"), map(_token_row, tokens)),
+                table=made_table(
+                    "tokens", ("token", "user", "scopes", "budget", "last use", "until"), map(_token_row, tokens)
+                ),
                 empty="None. `nightjar token add NAME --scope read` makes one.",
+            ),
+            Section(
+                id="token-use-section",
+                heading="What tokens took in this month",
+                hint="Live requests, by model (UTC). What the cache answered took nothing; what is under way counts "
+                "today as all that is reserved.",
+                table=made_table("token-use", _USE_COLUMNS, map(_use_row, usage)),
+                empty="Nothing yet.",
             ),
             Section(
                 id="settings-section",
@@ -59,7 +74,22 @@ async def build_settings(visit: Visit) -> Sheet:
 
 def _token_row(token: ApiToken) -> tuple[str, ...]:
     last = ABSENT if token.last_used_at is None else f"{moment(token.last_used_at)}, {token.last_used_from}"
-    return token.id, token.user or "owner", ", ".join(token.scopes), last, moment(token.expires_at)
+    budget = limit_words(token.limits) or ABSENT
+    return token.id, token.user or "owner", ", ".join(token.scopes), budget, last, moment(token.expires_at)
+
+
+def _use_row(use: TokenUsage) -> tuple[str, ...]:
+    local = use.usd is None and not use.unpriced
+    return (
+        use.token,
+        use.model,
+        whole(use.requests),
+        whole(use.prompt_tokens),
+        whole(use.reply_tokens),
+        whole(use.tokens_day),
+        ABSENT if local else usd_text(use.usd, unpriced=use.unpriced),
+        ABSENT if local else usd_text(use.usd_day, unpriced=use.unpriced),
+    )
 
 
 def _audit_row(entry: AuditEntry) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from datetime import datetime
 from urllib.parse import quote, urlencode
@@ -55,6 +56,17 @@ def read_number(field: str, text: str) -> int:
     if not text.isascii() or not text.isdigit():
         raise UsageError(f"{field} is {text!r}: give a whole number.")
     return int(text)
+
+
+def read_amount(field: str, text: str) -> float:
+    """A number with or without a point that somebody typed. Raises UsageError."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise UsageError(f"{field} is {text!r}: give a number, such as 0.05.")
+    return value
 
 
 def linked(text: str, href: str, note: str = "") -> Cell:

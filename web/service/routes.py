@@ -1,4 +1,4 @@
-"""`/generate`, `/summarize`, `/compress`, `/extract-parameters` and `/stats`: their bodies as they always were."""
+"""`/generate`, `/summarize`, `/compress` and `/extract-parameters`: their bodies as they always were."""
 
 from __future__ import annotations
 
@@ -105,22 +105,6 @@ async def _reply(
     return JSONResponse({**answer(end), **told}, headers=used)
 
 
-async def stats(request: Request) -> JSONResponse:
-    """Of this server since it started. What is not known is null, and so is what nobody has asked for yet."""
-    totals = site_of(request).meters.totals
-    return JSONResponse(
-        {
-            "total_requests": totals.replies,
-            "avg_latency_ms": round(1000 * totals.seconds / totals.computed, 3) if totals.computed else None,
-            "total_tokens_generated": totals.reply_tokens,
-            "estimated_gpt4_cost_usd": None,
-            "cost_savings_usd": None,
-            "hit_rate": totals.cached / totals.looked_up if totals.looked_up else None,
-            "cache_saved_usd": totals.saved_usd,
-        }
-    )
-
-
 def _route(path: str, answer: Any, body: Any) -> Route:
     return Route(method="POST", path=path, action=Action.GENERATE, answer=answer, documented=True, body=body)
 
@@ -130,5 +114,4 @@ ROUTES = (
     _route("/summarize", summarize, SummarizeRequest),
     _route("/compress", compress, CompressRequest),
     _route("/extract-parameters", extract_parameters, ExtractRequest),
-    Route(method="GET", path="/stats", action=Action.GENERATE, answer=stats, documented=True),
 )

@@ -44,7 +44,7 @@ class Meter:
         """Takes units off. Raises LimitError if none are left."""
         self.left -= units
         if self.left < 0:
-            raise LimitError("it takes more steps than a chat template may")
+            raise LimitError("it takes more steps than a template may")
 
     def weigh(self, value: Any) -> int:
         """Charges a value's deep size and returns it: characters and members, shared parts counted each time.

@@ -77,9 +77,16 @@ class Sandbox(ImmutableSandboxedEnvironment):
 
     intercepted_binops = frozenset({"+", "-", "*", "/", "//", "%", "**"})
 
-    def __init__(self, now: datetime) -> None:
+    def __init__(self, now: datetime, *, verbatim: bool = False) -> None:
+        """`verbatim`: as templates of lm-evaluation-harness' tasks are rendered: white space around blocks and at the
+        end stays, and a name that stands for nothing is an error."""
         super().__init__(
-            trim_blocks=True, lstrip_blocks=True, extensions=[_Generation, ext.loopcontrols], optimized=False
+            trim_blocks=not verbatim,
+            lstrip_blocks=not verbatim,
+            keep_trailing_newline=verbatim,
+            undefined=jinja2.StrictUndefined if verbatim else jinja2.Undefined,
+            extensions=[_Generation, ext.loopcontrols],
+            optimized=False,
         )
         self.meter = Meter()
         self.filters = {name: self._guarded(name, self.filters[name]) for name in FILTERS}

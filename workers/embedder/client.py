@@ -9,7 +9,8 @@ import os
 import socket
 import subprocess
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -128,6 +129,19 @@ async def open_embedder(settings: Settings, needed_by: str) -> SmallEmbedder:
     `needed_by`: what cannot be had without it, as the beginning of a sentence. Raises as `read_embedder_spec` does.
     """
     return SmallEmbedder(await asyncio.to_thread(read_embedder_spec, settings, needed_by))
+
+
+def embedder_opener(settings: Settings) -> Callable[[], AbstractAsyncContextManager[SmallEmbedder]] | None:
+    """Opens the host's small embedder whenever it is needed for a while; None where none is set."""
+    if settings.memory_model is None:
+        return None
+
+    @asynccontextmanager
+    async def opened() -> AsyncIterator[SmallEmbedder]:
+        async with await open_embedder(settings, "The search index") as embedder:
+            yield embedder
+
+    return opened
 
 
 def _connect(spec: EmbedderSpec) -> socket.socket:

@@ -40,6 +40,8 @@ class ReadConversations:
     """Passages, and how many turns could not be used, by reason."""
 
     passages: tuple[Passage, ...]
+    jobs: tuple[str, ...]
+    """Of each passage, the id of the job that it is a conversation of."""
     names: tuple[str, ...]
     """Of the texts: sequences' ids."""
     left_out: Mapping[str, int] = field(default_factory=dict)
@@ -86,6 +88,13 @@ async def stored_jobs(run: Run, loads: Sequence[FidelityLoad], limit: int | None
             f"Run {run.name!r} has no replies of {model.name} yet. Wait for it (`nightjar run wait {run.name}`), or "
             "measure on a text: --text FILE."
         )
+    return await with_sequences(run, model, load, jobs, database)
+
+
+async def with_sequences(
+    run: Run, model: RunModel, load: FidelityLoad, jobs: Sequence[Job], database: Database
+) -> StoredJobs:
+    """The conversations of these jobs of one model, with what they asked."""
     documents = {job.sequence_document for job in jobs}
     found = await read_each(SequenceDocument, {"_id": {"$in": sorted(documents)}}, database)
     return StoredJobs(run=run, model=model, load=load, jobs=jobs, sequences={each.id: each.sequence for each in found})
@@ -101,6 +110,7 @@ def read_conversations(
         raise ModelFileError(f"Run {run.name!r} does not say with which context {stored.model.name} was loaded.")
     source = entry.template or chat_template
     passages: list[Passage] = []
+    owners: list[str] = []
     numbers: dict[str, int] = {}
     left_out: Counter[str] = Counter()
     with RendererProcess() as renderer:
@@ -129,6 +139,7 @@ def read_conversations(
             left_out["its prompt could not be rebuilt as it was"] += len(job.turns) - len(plans)
             number = numbers.setdefault(job.sequence, len(numbers))
             passages += conversation_passages(plans, job.turns, text=number)
+            owners += [job.id] * (len(passages) - len(owners))
     if not passages:
         raise UsageError(
             f"None of the replies of {stored.model.name} in run {run.name!r} can be read again: "
@@ -137,6 +148,7 @@ def read_conversations(
         )
     return ReadConversations(
         passages=tuple(passages),
+        jobs=tuple(owners),
         names=tuple(numbers),
         left_out={reason: count for reason, count in left_out.items() if count},
     )

@@ -58,6 +58,8 @@ class ModelEntry:
     tags: tuple[str, ...] = ()
     adapters: tuple[tuple[Path, float], ...] = ()
     """LoRA adapters and their scales."""
+    projector: Path | None = None
+    """With which it sees pictures."""
     remote: RemoteTarget | None = None
     """None: the model is a file."""
 
@@ -214,6 +216,7 @@ def entry_of(name: str, entry: RegistryEntry, settings: Settings) -> ModelEntry:
         reasoning=entry.reasoning,
         system=stored.system if stored is not None else None,
         tags=entry.tags,
+        projector=None if entry.projector is None else resolve_path(entry.projector, settings),
         adapters=(*((path, 1.0) for path in (stored.adapters if stored is not None else ())), *adapters),
     )
 

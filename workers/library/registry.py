@@ -4,7 +4,7 @@ It lies in the home. Until something is added there, the registry of the package
 
 [NAME]                          quoted where it has a dot: ["llama-3.2-1b"]
 path = "FILE.gguf"              one source of: path | repo (with file, revision) | ollama | endpoint (with model)
-template, reasoning, tags, description, sha256, adapters
+template, reasoning, tags, description, sha256, adapters, projector
 [NAME.load]                     the keys of LoadSettings
 [NAME.parameters]               generation parameters, a layer above the file's own
 [endpoints.NAME]                a server that answers for models: see `endpoints`
@@ -74,6 +74,8 @@ class RegistryEntry(BaseModel):
     reasoning: tuple[Annotated[str, Field(min_length=1)], Annotated[str, Field(min_length=1)]] | None = None
     """Opening and closing marker of reasoning blocks."""
     adapters: tuple[Adapter, ...] = ()
+    projector: str | None = Field(None, min_length=1)
+    """The file with which it sees pictures ("mmproj-*.gguf"), found as `path` is."""
     tags: tuple[str, ...] = ()
     description: str | None = None
 
@@ -85,6 +87,8 @@ class RegistryEntry(BaseModel):
             raise ValueError(f"a model has exactly one source, path, repo, ollama or endpoint; {given}")
         if self.repo is None and (self.file is not None or self.revision is not None):
             raise ValueError("file and revision belong to a repo, and there is none")
+        if self.endpoint is not None and self.projector is not None:
+            raise ValueError("a projector belongs to a file, and the model answers at an endpoint")
         if (self.endpoint is None) != (self.model is None):
             raise ValueError("endpoint and model belong together")
         if self.endpoint is None and (self.kind is not None or self.price is not None or self.omit):

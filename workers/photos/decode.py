@@ -10,6 +10,7 @@ import io
 import os
 import stat
 import warnings
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -21,6 +22,8 @@ MOST_PIXELS = 120_000_000
 MOST_BYTES = 200_000_000
 THUMBNAIL = 256
 """Pixels of its longer side."""
+SIDES = ("width", "height", "shortest", "longest")
+"""What of the question is a number of pixels."""
 TEXTS = {270: "description", 271: "make", 272: "camera", 306: "taken"}
 """EXIF tags that are kept. The place (GPS) is none of them, and the thumbnail has no EXIF at all."""
 TAKEN = 36867
@@ -29,8 +32,9 @@ EXIF_FOLDER = 34665
 MOST_TEXT = 1_000
 
 
-def read_photo(path: str, side: int) -> dict[str, Any]:
-    """Of a regular file that no link leads to. `side`: of the square of RGB pixels that is wanted; 0: none.
+def read_photo(path: str, wanted: Mapping[str, int | None] | None) -> dict[str, Any]:
+    """Of a regular file that no link leads to. `wanted`: the pixels, as `Preparation.question` says, or the whole
+    picture with a `longest` side of so many; None: none.
 
     Raises OSError, and ValueError for what is no picture or too large a one.
     """
@@ -53,17 +57,45 @@ def read_photo(path: str, side: int) -> dict[str, Any]:
                 if width * height > MOST_PIXELS:
                     raise ValueError(f"{width:,} x {height:,} pixels are more than {MOST_PIXELS:,}")
                 facts = _exif(image)
-                image.draft("RGB", (2 * max(side, THUMBNAIL), 2 * max(side, THUMBNAIL)))
+                side = 2 * max([THUMBNAIL, *((wanted.get(name) or 0) for name in SIDES)] if wanted else [THUMBNAIL])
+                image.draft("RGB", (side, side))
                 upright = ImageOps.exif_transpose(image).convert("RGB")
         except (UnidentifiedImageError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
             raise ValueError(f"it cannot be read as a picture ({type(error).__name__})") from None
     if (upright.width > upright.height) != (width > height):  # it was taken with the camera turned
         width, height = height, width
     made: dict[str, Any] = {"width": width, "height": height, "exif": facts, "thumbnail": _encoded(_thumbnail(upright))}
-    if side:
-        square = ImageOps.fit(upright, (side, side), Image.Resampling.BICUBIC)
-        made["pixels"] = _encoded(square.tobytes())
+    if wanted is not None:
+        picture = prepared_pixels(upright, wanted)
+        made |= {"pixels": _encoded(picture.tobytes()), "pixels_size": picture.size}
     return made
+
+
+def prepared_pixels(image: ImageModule.Image, wanted: Mapping[str, int | None]) -> ImageModule.Image:
+    """The picture as its model wants it.
+
+    The middle is cut out and made smaller in one step, which gives the pixels of doing one after the other: a strip
+    of a picture would become very long otherwise.
+    """
+    from PIL import Image
+
+    if (longest := wanted.get("longest")) is not None:
+        whole_picture = image.copy()
+        whole_picture.thumbnail((longest, longest), Image.Resampling.BICUBIC)
+        return whole_picture
+    width, height, shortest, how = (wanted[name] for name in ("width", "height", "shortest", "resample"))
+    assert width is not None
+    assert height is not None
+    size, resampling = (width, height), Image.Resampling(how)
+    if shortest is None:
+        return image.resize(size, resampling)
+    short, long = sorted(image.size)
+    resized = [shortest if side == short else int(shortest * long / short) for side in image.size]
+    box: list[float] = []
+    for whole, there, kept in zip(image.size, resized, size, strict=True):
+        start = (there - kept) // 2
+        box += [start * whole / there, (start + kept) * whole / there]
+    return image.resize(size, resampling, box=(box[0], box[2], box[1], box[3]))
 
 
 def _register_heif() -> None:

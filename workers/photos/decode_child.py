@@ -14,7 +14,7 @@ def main() -> None:
 
 def _answer(question: dict[str, Any]) -> dict[str, Any]:
     try:
-        return read_photo(question["path"], question["side"])
+        return read_photo(question["path"], question["wanted"])
     except OSError as error:
         return {"error": error.strerror or str(error)}
     except (ValueError, MemoryError) as error:

@@ -1,34 +1,24 @@
-"""Indexing a folder of photos, and finding one by words, by meaning, or by what it shows."""
+"""Indexing a folder of photos: what is new or changed is opened and embedded, what is gone is forgotten."""
 
 from __future__ import annotations
 
 import asyncio
 import base64
-import os
-import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-import numpy.typing as npt
 
 from nightjar.config.errors import ModelError, UsageError
 from nightjar.config.limited_process import LimitedProcess
 from nightjar.jobs.text_embedder import TextEmbedder
 from nightjar.workers.photos.find_files import PhotoFile, caption_beside, find_photos, photo_root
-from nightjar.workers.photos.picture_model import PHOTOS_EXTRA, PictureModel, checked_vectors
-from nightjar.workers.photos.store import PhotoIndex, PhotoRecord, photo_id, read_index, read_indexes, write_index
+from nightjar.workers.photos.opener import photo_opener, refusal_of
+from nightjar.workers.photos.picture_model import PHOTOS_EXTRA, PictureModel, Vector, checked_vectors
+from nightjar.workers.photos.store import NO_TEXT, PhotoIndex, PhotoRecord, photo_id, read_index, this_host, write_index
 
-MEMORY_BYTES = 2 * 2**30
-CPU_S, WALL_S = 30.0, 120.0
-ANSWER_BYTES = 16_000_000
-Vector = npt.NDArray[np.float32]
 PhotoProgress = Callable[[int], None]
 BATCH = 500
 """Photos that are opened between two times that the index is stored."""
-_WORD = re.compile(r"\w+")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,19 +34,6 @@ class Indexed:
     """Folders below it that may not be read."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class FoundPhoto:
-    folder: str
-    """Id of the indexed folder."""
-    id: str
-    path: str
-    text: str
-    taken: str | None
-    similarity: float
-    exact: bool
-    """Its text holds every word of the question."""
-
-
 _Photo = tuple[PhotoRecord, Vector | None, Vector | None]
 """With the vectors of its text and of what it shows."""
 
@@ -68,35 +45,33 @@ class _Opened:
     thumbnail: bytes
 
 
-def photo_opener() -> LimitedProcess:
-    """The process that opens photos; to be closed."""
-    return LimitedProcess(
-        "nightjar.workers.photos.decode_child",
-        memory_bytes=MEMORY_BYTES,
-        cpu_s=CPU_S,
-        wall_s=WALL_S,
-        answer_bytes=ANSWER_BYTES,
-    )
-
-
 async def index_photos(
     folder: Path,
     home: Path,
     embedder: TextEmbedder,
     pictures: PictureModel | None,
     progress: PhotoProgress = lambda done: None,
+    *,
+    take_over: bool = False,
 ) -> Indexed:
     """Opens what is new or changed in the folder, and forgets what is gone.
 
-    It is stored every `BATCH` photos: interrupted, the next call does the rest. Raises UsageError for a folder that
-    cannot be read, ModelError, and as the embedder does.
+    It is stored every `BATCH` photos: interrupted, the next call does the rest. `take_over`: this host serves it from
+    now on, whoever did. Raises UsageError for a folder that cannot be read, or that another host serves, ModelError,
+    and as the embedder does.
     """
     root = photo_root(folder)
     unreadable: list[str] = []
     files = await asyncio.to_thread(lambda: list(find_photos(root, unreadable)))
     former = await asyncio.to_thread(read_index, home, str(root))
+    if former is not None and not former.served_here and not take_over:
+        raise UsageError(
+            f"{root} was indexed by the host {former.host}, which serves its photos. Index it there; --take-over makes "
+            f"this host, {this_host()}, the one that does."
+        )
     known = _known(former, embedder.facts.digest, pictures)
     kept = await asyncio.to_thread(lambda: {file.place: known[file.place] for file in files if _unchanged(file, known)})
+    captioned = {record.place: record for record in former.records if record.made} if former is not None else {}
     new = [file for file in files if file.place not in kept]
     refused: dict[str, str] = {}
     opened = 0
@@ -105,7 +80,7 @@ async def index_photos(
         for start in range(0, max(1, len(new)), BATCH):
             thumbnails: dict[str, bytes] = {}
             for done, file in enumerate(new[start : start + BATCH], start=start + 1):
-                found = await asyncio.to_thread(_open, opener, str(root), file, pictures)
+                found = await asyncio.to_thread(_open, opener, str(root), file, pictures, captioned.get(file.place))
                 progress(done)
                 if isinstance(found, str):
                     refused[file.place] = found
@@ -117,6 +92,7 @@ async def index_photos(
             ordered = [kept[file.place] for file in files if file.place in kept]
             index = PhotoIndex(
                 root=str(root),
+                host=this_host(),
                 text_model=embedder.facts.digest,
                 picture_model=None if pictures is None else pictures.digest,
                 records=tuple(record for record, *_ in ordered),
@@ -131,49 +107,13 @@ async def index_photos(
 
 
 async def _embed(photos: dict[str, _Photo], embedder: TextEmbedder) -> None:
-    """Gives the texts that have none an embedding."""
+    """Gives the texts that have none an embedding, each text once."""
     new = [place for place, (_, text, _) in photos.items() if text is None]
-    vectors = await embedder.embed([photos[place][0].text for place in new])
-    for place, vector in zip(new, vectors, strict=True):
+    texts = list(dict.fromkeys(photos[place][0].text for place in new))
+    vectors = dict(zip(texts, await embedder.embed(texts), strict=True))
+    for place in new:
         record, _, picture = photos[place]
-        photos[place] = (record, vector, picture)
-
-
-async def search_photos(text: str, most: int, home: Path, embedder: TextEmbedder) -> tuple[list[FoundPhoto], list[str]]:
-    """The photos whose texts are nearest to the question, exact ones first; and what is to be said of the indexes."""
-    indexes = await asyncio.to_thread(read_indexes, home)
-    usable = [index for index in indexes if index.text_model == embedder.facts.digest and index.records]
-    notices = _other_model([index for index in indexes if index.text_model != embedder.facts.digest])
-    vector = (await embedder.embed([text]))[0]
-    words = set(_WORD.findall(text.casefold()))
-    ranked: list[tuple[bool, float, FoundPhoto]] = []
-    for index in usable:
-        for row, cosine in enumerate(index.texts @ vector):
-            record = index.records[row]
-            exact = bool(words) and words <= set(_WORD.findall(record.text.casefold()))
-            ranked.append((not exact, -float(cosine), _found(index, record, float(cosine), exact=exact)))
-    return _once(photo for *_, photo in sorted(ranked, key=lambda found: found[:2]))[:most], notices
-
-
-async def photos_like(path: Path, most: int, home: Path, pictures: PictureModel) -> tuple[list[FoundPhoto], list[str]]:
-    """The photos that show what this file shows. Raises UsageError where it cannot be opened."""
-    opener = photo_opener()
-    try:
-        made = await asyncio.to_thread(lambda: opener.ask({"path": os.path.realpath(path), "side": pictures.side}))
-    finally:
-        opener.close()
-    if isinstance(made, str) or "pixels" not in made:
-        raise UsageError(f"{path} cannot be opened as a photo: {_why(made)}.")
-    vector = await asyncio.to_thread(pictures.embed, base64.b64decode(made["pixels"]))
-    indexes = await asyncio.to_thread(read_indexes, home)
-    usable = [index for index in indexes if index.picture_model == pictures.digest and index.records]
-    ranked = [
-        (-float(cosine), _found(index, index.records[row], float(cosine), exact=False))
-        for index in usable
-        for row, cosine in enumerate(index.pictures @ vector)
-    ]
-    notices = _other_model([index for index in indexes if index.picture_model != pictures.digest])
-    return _once(photo for _, photo in sorted(ranked, key=lambda found: found[0]))[:most], notices
+        photos[place] = (record, vectors[record.text], picture)
 
 
 def _known(former: PhotoIndex | None, text_model: str, pictures: PictureModel | None) -> dict[str, _Photo]:
@@ -191,13 +131,17 @@ def _known(former: PhotoIndex | None, text_model: str, pictures: PictureModel | 
     }
 
 
-def _open(opener: LimitedProcess, root: str, file: PhotoFile, pictures: PictureModel | None) -> _Opened | str:
-    """The photo, or why it is left out. Raises ModelError without the extra."""
-    made = opener.ask({"path": file.path, "side": 0 if pictures is None else pictures.side})
+def _open(
+    opener: LimitedProcess, root: str, file: PhotoFile, pictures: PictureModel | None, captioned: PhotoRecord | None
+) -> _Opened | str:
+    """The photo, or why it is left out. `captioned`: as it was, with captions that a model made, which hold as long as
+    the picture is the same one. Raises ModelError without the extra.
+    """
+    made = opener.ask({"path": file.path, "wanted": None if pictures is None else pictures.preparation.question})
     if isinstance(made, dict) and made.get("missing"):
         raise ModelError(PHOTOS_EXTRA)
     if isinstance(made, str) or "error" in made:
-        return _why(made)
+        return refusal_of(made)
     exif, caption = made["exif"], caption_beside(file)
     record = PhotoRecord(
         id=photo_id(root, file.place),
@@ -211,6 +155,8 @@ def _open(opener: LimitedProcess, root: str, file: PhotoFile, pictures: PictureM
         taken=exif.get("taken"),
         camera=" ".join(exif[name] for name in ("make", "camera") if name in exif) or None,
     )
+    if captioned is not None and (captioned.size, captioned.modified_ns) == (file.size, file.modified_ns):
+        record = record.with_captions_of(captioned)
     picture = None if pictures is None else pictures.embed(base64.b64decode(made["pixels"]))
     return _Opened(record=record, picture=picture, thumbnail=base64.b64decode(made["thumbnail"]))
 
@@ -218,15 +164,7 @@ def _open(opener: LimitedProcess, root: str, file: PhotoFile, pictures: PictureM
 def photo_text(caption: str, exif: dict[str, str], words: str) -> str:
     """All that is known of a photo in words, a sentence each."""
     parts = [caption, exif.get("description", ""), words]
-    return ". ".join(dict.fromkeys(part.strip(". ") for part in parts if part.strip(". "))) or "photo"
-
-
-def _once(photos: Iterable[FoundPhoto]) -> list[FoundPhoto]:
-    """Without those that were found already: a folder and one below it may both be indexed."""
-    first: dict[str, FoundPhoto] = {}
-    for photo in photos:
-        first.setdefault(photo.path, photo)
-    return list(first.values())
+    return ". ".join(dict.fromkeys(part.strip(". ") for part in parts if part.strip(". "))) or NO_TEXT
 
 
 def _unchanged(file: PhotoFile, known: Mapping[str, _Photo]) -> bool:
@@ -235,26 +173,3 @@ def _unchanged(file: PhotoFile, known: Mapping[str, _Photo]) -> bool:
         return False
     now = (file.size, file.modified_ns, caption_beside(file))
     return now == (before[0].size, before[0].modified_ns, before[0].caption)
-
-
-def _found(index: PhotoIndex, record: PhotoRecord, similarity: float, *, exact: bool) -> FoundPhoto:
-    return FoundPhoto(
-        folder=index.id,
-        id=record.id,
-        path=str(Path(index.root) / record.place),
-        text=record.text,
-        taken=record.taken,
-        similarity=round(similarity, 4),
-        exact=exact,
-    )
-
-
-def _other_model(indexes: list[PhotoIndex]) -> list[str]:
-    return [
-        f"{index.root} was indexed with another model, or without one: `nightjar photos index {index.root}`."
-        for index in indexes
-    ]
-
-
-def _why(made: Any) -> str:
-    return made if isinstance(made, str) else str(made.get("error", "it is no photo"))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
-from dataclasses import asdict, dataclass, field
+import socket
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,8 @@ from nightjar.config.files import private_folder, write_private
 from nightjar.jobs.identity import digest
 
 ID_CHARS = 16
+NO_TEXT = "photo"
+"""What stands for the text of a photo of which nothing is known in words."""
 Vectors = npt.NDArray[np.float32]
 
 
@@ -35,6 +38,32 @@ class PhotoRecord:
     """What stood beside it, as a part of `text`."""
     taken: str | None = None
     camera: str | None = None
+    known: str = ""
+    """Of `text` what no model made, where one made the rest."""
+    made: dict[str, str] = field(default_factory=dict)
+    """Captions that models made, by the digest of model, projector and question: none is made twice."""
+    made_with: str | None = None
+    """The digest of the one that is a part of `text`, and the name of its model."""
+    made_by: str | None = None
+
+    @property
+    def told(self) -> str:
+        """What is known of it that no model made."""
+        return self.text if self.made_with is None else self.known
+
+    def with_caption(self, made_with: str, model: str, caption: str) -> PhotoRecord:
+        """With a model's caption behind what is known, in the place of another model's."""
+        told = self.told
+        text = caption if told == NO_TEXT else f"{told}. {caption}"
+        made = self.made | {made_with: caption}
+        return replace(self, text=text, known=told, made=made, made_with=made_with, made_by=model)
+
+    def with_captions_of(self, former: PhotoRecord) -> PhotoRecord:
+        """With the captions that models made of the same picture."""
+        record = replace(self, made=former.made)
+        if former.made_with is None or former.made_by is None:
+            return record
+        return record.with_caption(former.made_with, former.made_by, former.made[former.made_with])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +71,8 @@ class PhotoIndex:
     """An indexed folder. Row n of the vectors is record n's; a row of zeros: it has none."""
 
     root: str
+    host: str = ""
+    """The one that indexed the folder, and serves its photos. Empty: not recorded then."""
     text_model: str
     """Digest."""
     picture_model: str | None
@@ -54,6 +85,16 @@ class PhotoIndex:
     @property
     def id(self) -> str:
         return folder_id(self.root)
+
+    @property
+    def served_here(self) -> bool:
+        """Homes may lie on a disk that hosts share."""
+        return self.host in ("", this_host())
+
+
+def this_host() -> str:
+    """What this host is called."""
+    return socket.gethostname()
 
 
 def folder_id(root: str) -> str:

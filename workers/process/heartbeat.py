@@ -12,6 +12,7 @@ from time import monotonic
 from nightjar.config.version import NIGHTJAR_VERSION
 from nightjar.jobs.database import Database, DatabaseError, Row
 from nightjar.jobs.doing import Activity, Doing
+from nightjar.jobs.energy import EnergyKey, write_energy
 from nightjar.jobs.events import EventKind, Moved
 from nightjar.jobs.migrations import SCHEMA_VERSION
 from nightjar.jobs.models import LoadFacts, SpeedProbe
@@ -21,6 +22,7 @@ from nightjar.jobs.troubles import StoredBoard
 from nightjar.jobs.workers import LONGEST_BEAT_S, sign_off, write_beat
 from nightjar.workers.engine.load_progress import LoadProgress
 from nightjar.workers.engine.request import EngineStats
+from nightjar.workers.process.energy import EnergyMeter
 from nightjar.workers.process.held_jobs import ENGINE_STUCK_S
 from nightjar.workers.process.meters import GpuMeter, OthersMeter, process_peak_bytes
 
@@ -46,6 +48,9 @@ class Heartbeat:
         self.load: LoadFacts | None = None
         self.stats: Callable[[], EngineStats] = EngineStats
         self.meter = GpuMeter(None)
+        self.energy = EnergyMeter(lambda: self.meter.counter_j())
+        self.usd_per_kwh: float | None = None
+        """What a kilowatt-hour costs here; None: nobody said."""
         self.progress = LoadProgress()
         self.probe: Callable[[], SpeedProbe | None] = lambda: None
         """The newest measured speed."""
@@ -60,6 +65,7 @@ class Heartbeat:
         self._beat_s = min(beat_s, LONGEST_BEAT_S)
         self._database = database
         self._others = OthersMeter()
+        self._written: dict[EnergyKey, float | None] = {}
         self._tokens = _Rate(RATE_WINDOW_S)
         self._turns = _Rate(TURN_WINDOW_S)
 
@@ -72,9 +78,18 @@ class Heartbeat:
         """One beat."""
         fields = self._fields()
         await write_beat(self._worker, fields, self._database)
+        await self._write_energy()
         if fields["state"] is not self._told:
             self._told = fields["state"]
             self._say()
+
+    async def _write_energy(self) -> None:
+        """Of runs for which more was used since the last beat; nothing of a card that never told and has no price."""
+        for key, joules in self.energy.totals().items():
+            known = joules is not None or self.usd_per_kwh is not None
+            if known and (key not in self._written or self._written[key] != joules):
+                await write_energy(self._worker, key, joules, self.usd_per_kwh, self._database)
+                self._written[key] = joules
 
     def _say(self) -> None:
         event = Moved(kind=EventKind.WORKER, worker=self._worker, model=self._identity["model"])

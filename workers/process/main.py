@@ -22,6 +22,7 @@ from nightjar.jobs import backlog, schema
 from nightjar.jobs.commits import Commits
 from nightjar.jobs.database import Database
 from nightjar.jobs.leases import dispatcher_is_live
+from nightjar.jobs.models import ModelSource
 from nightjar.jobs.periodic import board, end_task, every
 from nightjar.jobs.published import publish_model
 from nightjar.jobs.queue import Doorbell, listen
@@ -34,6 +35,7 @@ from nightjar.workers.conversation.replier import Embedder, Pausing, Replier
 from nightjar.workers.library.find import ModelEntry, find_model
 from nightjar.workers.library.origin import origin
 from nightjar.workers.library.usage import mark_used
+from nightjar.workers.process.comparing import JobComparer
 from nightjar.workers.process.gpu_lease import LEASE_S as CARD_LEASE_S
 from nightjar.workers.process.gpu_lease import GpuLease
 from nightjar.workers.process.gpus import NONE
@@ -224,6 +226,8 @@ class WorkerProcess:
             slots=asyncio.Semaphore(slots),
             evaluations=asyncio.Semaphore(slots - kept),
             live=self._live,
+            comparer=self._comparer(),
+            energy=None if self._model.facts.source is ModelSource.REMOTE else self._beat.energy,
         )
         return HeldJobs(
             work=lambda hold: run_job(hold, context),
@@ -237,6 +241,12 @@ class WorkerProcess:
             database=self._database,
         )
 
+    def _comparer(self) -> JobComparer | None:
+        if not isinstance(self._model, LocalReplier):
+            return None
+        entry = replace(self._entry, load=self._options.wanted(self._entry))
+        return JobComparer(entry, self._model.facts, self._options.gpu, self._settings, self._database)
+
     async def _become_ready(self, worker: str) -> None:
         came_from = await asyncio.to_thread(origin, self._entry, self._settings)
         await publish_model(self._database, self._model.facts, by=worker, origin=came_from)
@@ -244,6 +254,7 @@ class WorkerProcess:
         self._beat.load, self._beat.stats, self._beat.state = self._model.load, self._model.stats, WorkerStatus.READY
         gpu = self._options.gpu
         self._beat.meter = GpuMeter(None if gpu == NONE else gpu)
+        self._beat.usd_per_kwh = self._settings.money.usd_per_kwh
         await self._beat.write()
         _log.info("worker_ready", slots=self._model.load.slots, device=self._model.load.device)
 

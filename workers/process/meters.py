@@ -85,7 +85,7 @@ class GpuMeter:
             try:
                 pynvml.nvmlInit()
                 self._card = pynvml.nvmlDeviceGetHandleByUUID(uuid)
-                self._first_energy = self._energy()
+                self._first_energy = self.counter_j()
             except pynvml.NVMLError as error:
                 _log.warning("gpu_meter_unavailable", gpu=uuid, error=str(error))
 
@@ -101,12 +101,15 @@ class GpuMeter:
         busy = _maybe(lambda: float(pynvml.nvmlDeviceGetUtilizationRates(self._card).gpu) / 100)
         if busy is not None:
             self._busy.append(busy)
-        energy = self._energy()
+        energy = self.counter_j()
         spent = None if energy is None or self._first_energy is None else energy - self._first_energy
         mean = sum(self._busy) / len(self._busy) if self._busy else None
         return GpuReading(peak_bytes=self._peak, utilisation=mean, energy_j=spent)
 
-    def _energy(self) -> float | None:
+    def counter_j(self) -> float | None:
+        """The card's own counter, in joules since its driver was loaded; None without a card, or where it has none."""
+        if self._card is None:
+            return None
         import pynvml
 
         return _maybe(lambda: float(pynvml.nvmlDeviceGetTotalEnergyConsumption(self._card)) / 1000)

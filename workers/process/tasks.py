@@ -28,6 +28,7 @@ from nightjar.jobs import ownership
 from nightjar.jobs.commits import Commits
 from nightjar.jobs.database import Database
 from nightjar.jobs.documents import utc_now
+from nightjar.jobs.energy import EnergyKey
 from nightjar.jobs.events import EventKind, Moved
 from nightjar.jobs.live_runs import refuse_live
 from nightjar.jobs.records import TurnRecord, cut
@@ -49,6 +50,8 @@ from nightjar.workers.conversation.replier import (
     Watch,
 )
 from nightjar.workers.conversation.turns import turn_record
+from nightjar.workers.process.comparing import JobComparer
+from nightjar.workers.process.energy import EnergyMeter
 from nightjar.workers.process.heartbeat import Tally
 from nightjar.workers.process.held_jobs import Hold
 from nightjar.workers.process.live_side import LiveSide
@@ -75,11 +78,17 @@ class JobContext:
     """Slots that jobs of evaluations may have, fewer than all where some are kept for live ones; None: all."""
     live: LiveSide | None = None
     """None: this worker takes no live jobs, and nobody can watch its replies."""
+    comparer: JobComparer | None = None
+    """None: its model is no file that could be loaded beside another."""
+    energy: EnergyMeter | None = None
+    """None: nothing here uses a card."""
 
 
 async def run_job(hold: Hold, context: JobContext) -> None:
     """Runs a claimed job to its end, a release or a failure; raises nothing but CancelledError."""
     bind(run=hold.run.name, job=hold.job.id)
+    if hold.job.live is not None and hold.job.live.request is not None:
+        bind(request=hold.job.live.request)
     try:
         await _WORK[hold.job.kind](hold, context)
     except asyncio.CancelledError:
@@ -106,7 +115,13 @@ async def _slot(hold: Hold, context: JobContext) -> AsyncIterator[None]:
         await stack.enter_async_context(context.slots)
         if hold.live and context.live is not None:
             stack.enter_context(context.live.traffic.passing())
+        if context.energy is not None:
+            stack.enter_context(context.energy.using(None if hold.live else _energy_key(hold)))
         yield
+
+
+def _energy_key(hold: Hold) -> EnergyKey:
+    return EnergyKey(run=hold.job.run, contestant=hold.job.contestant, kind=hold.job.kind)
 
 
 async def _compare(hold: Hold, context: JobContext) -> None:
@@ -124,6 +139,17 @@ async def _compare(hold: Hold, context: JobContext) -> None:
         "similarities": [similarity.model_dump(mode="python") for similarity in similarities],
     }
     await all_or_nothing(ownership.commit_result(job, result, context.database))
+    context.tally.turns_done += 1
+    _say(EventKind.JOB, hold, context)
+
+
+async def _hold_against(hold: Hold, context: JobContext) -> None:
+    """A FIDELITY job: how far the model is from the run's reference, on some of its conversations."""
+    if context.comparer is None:
+        raise ModelError(f"{context.model.facts.name!r} is no file that can be loaded beside another.")
+    async with context.comparer.alone, _slot(hold, context):
+        result = await context.comparer.compare(hold.job)
+    await all_or_nothing(ownership.commit_result(hold.job, result, context.database))
     context.tally.turns_done += 1
     _say(EventKind.JOB, hold, context)
 
@@ -158,7 +184,13 @@ async def _opened(hold: Hold, sequence: Sequence, model: ServedModel, watch: Wat
     return await model.open(hold.job, hold.run, sequence, watch)
 
 
-_WORK = {JobKind.REPLY: _converse, JobKind.JUDGE: _converse, JobKind.EMBED: _compare, JobKind.ASSIST: _assist}
+_WORK = {
+    JobKind.REPLY: _converse,
+    JobKind.JUDGE: _converse,
+    JobKind.EMBED: _compare,
+    JobKind.FIDELITY: _hold_against,
+    JobKind.ASSIST: _assist,
+}
 
 
 async def _turns(hold: Hold, context: JobContext, sequence: Sequence, dialogue: Dialogue) -> TurnRecord | None:

@@ -42,7 +42,8 @@ def assemble(
     own: dict[str, list[JobRow]] = {}
     for job in jobs:
         own.setdefault(job.contestant, []).append(job)
-    reports = tuple(_model(model, own.get(model.contestant, []), lines, scales) for model in models)
+    averages = {sequence.id: sequence.averages for sequence in sequences if sequence.averages}
+    reports = tuple(_model(model, own.get(model.contestant, []), lines, scales, averages) for model in models)
     primary = provenance.primary_metric if waves is None else waves.metric
     first = headline(occurring(reports, scales), scales, primary)
     looked_at = waves if waves is not None and waves.metric == first else None
@@ -67,7 +68,13 @@ def _unintended(differences: Sequence[Difference], models: Sequence[ModelInput])
     return [difference for difference in differences if difference.parameter not in tried]
 
 
-def _model(model: ModelInput, jobs: Sequence[JobRow], lines: LineNames, scales: Mapping[str, Scale]) -> ModelReport:
+def _model(
+    model: ModelInput,
+    jobs: Sequence[JobRow],
+    lines: LineNames,
+    scales: Mapping[str, Scale],
+    averages: Mapping[str, Mapping[str, str]],
+) -> ModelReport:
     total = GroupTally()
     by_tag: dict[str, GroupTally] = {}
     by_sequence: dict[str, GroupTally] = {}
@@ -83,14 +90,19 @@ def _model(model: ModelInput, jobs: Sequence[JobRow], lines: LineNames, scales: 
     for sequence, tally in by_sequence.items():
         for group in (total, *(_of(by_tag, tag) for tag in tags[sequence])):
             group.merge(tally)
+    for sequence, parts in averages.items():
+        if sequence in by_sequence:
+            by_sequence[sequence].average(sequence, parts)
+            total.add_averages(by_sequence[sequence])
+    whole = total.group(scales)
     return ModelReport(
         input=model,
-        total=total.group(scales),
+        total=whole,
         by_tag=_groups(by_tag.items(), scales),
         by_sequence=_groups(by_sequence.items(), scales),
         by_turn=_groups(sorted(by_turn.items()), scales),
         by_repeat=_groups(sorted(by_repeat.items()), scales),
-        resources=resources(model),
+        resources=resources(model, whole.counts.reply_tokens),
         parameters=parameter_uses(jobs),
         details=_details(total, scales),
     )
@@ -101,7 +113,7 @@ def _details(total: GroupTally, scales: Mapping[str, Scale]) -> Mapping[str, Det
     for name in scales:
         tally = total.metrics.get(name)
         means = tally.sequence_means(geometric=scales[name].geometric) if tally is not None else {}
-        if tally is not None and means:
+        if tally is not None and means and not tally.over_parts:
             details[name] = detail(name, means, tally.repeats(), scales[name])
     return MappingProxyType(details)
 

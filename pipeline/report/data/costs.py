@@ -1,10 +1,11 @@
-"""What a run's models at endpoints cost. Pure."""
+"""What a run's models cost: those at endpoints by their prices, local ones by what their cards used. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from nightjar.jobs.energy import EnergyUse
 from nightjar.jobs.remote_models import Price, Spending, usd_text
 from nightjar.jobs.states import JobKind
 
@@ -19,18 +20,20 @@ class ModelCost:
     role: str
     """replies, verdicts or embeddings."""
     requests: int
+    """Of a local model its replies, verdicts or comparisons that are done."""
     usd: float | None
     usd_per_job: float | None
     """A conversation, a verdict or a comparison: over the jobs that are done."""
     unpriced: int
-    """Requests whose price is unknown; they are not in `usd`."""
+    """Requests whose price, or of a local model whose energy, is unknown; they are not in `usd`."""
     estimated: int
     """Requests whose tokens the endpoint did not tell; their texts' lengths, or what was reserved, count."""
     open: int
     """Requests under way, which count as all that is reserved."""
-    prompt_tokens: int
-    cached_tokens: int
-    reply_tokens: int
+    prompt_tokens: int | None
+    """None: nobody counts what local judges and embedders read and write."""
+    cached_tokens: int | None
+    reply_tokens: int | None
     price: str | None
     """In words, with its source; None where it is unknown."""
 
@@ -61,6 +64,51 @@ def model_costs(
         )
         for each in spent
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class LocalWork:
+    """What a local model did in one role. Tokens are None where nobody counts them."""
+
+    model: str
+    kind: JobKind
+    energy: EnergyUse
+    jobs: int
+    requests: int
+    prompt_tokens: int | None = None
+    cached_tokens: int | None = None
+    reply_tokens: int | None = None
+
+
+def electricity_costs(work: Iterable[LocalWork]) -> tuple[ModelCost, ...]:
+    """Of the models on whose hosts a kilowatt-hour has a price; what their cards do not tell is unknown, never 0."""
+    return tuple(
+        ModelCost(
+            model=each.model,
+            role=ROLES.get(each.kind, str(each.kind)),
+            requests=each.requests,
+            usd=each.energy.usd,
+            usd_per_job=each.energy.usd / each.jobs if each.energy.usd is not None and each.jobs else None,
+            unpriced=each.requests if each.energy.usd is None else 0,
+            estimated=0,
+            open=0,
+            prompt_tokens=each.prompt_tokens,
+            cached_tokens=each.cached_tokens,
+            reply_tokens=each.reply_tokens,
+            price=_electricity_words(each),
+        )
+        for each in work
+        if each.energy.prices
+    )
+
+
+def _electricity_words(work: LocalWork) -> str:
+    price = " and ".join(f"${price:g}" for price in work.energy.prices)
+    joules = work.energy.joules
+    if joules is None:
+        return f"{price} a kWh; no card tells what it uses"
+    each = "" if not work.reply_tokens else f", {1000 * joules / work.reply_tokens:.3g} J for 1,000 reply tokens"
+    return f"{price} a kWh: {joules / 3600:.3g} Wh of the card{each}"
 
 
 def _per(spent: Spending, jobs: int) -> float | None:

@@ -45,7 +45,7 @@ def finest(report: RunReport, most: int = MOST) -> tuple[Extreme, ...]:
 
 def _furthest(report: RunReport, most: int, *, best_first: bool) -> tuple[Extreme, ...]:
     """From one end of the scale; replies at the other end are left out."""
-    name, scale = report.headline, report.headline_scale
+    name, scale = report.headline_of_parts, report.headline_scale
     if name is None or scale is None:
         return ()
     sign, other_end = (-scale.sign, scale.worst) if best_first else (scale.sign, scale.best)

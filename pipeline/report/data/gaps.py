@@ -51,7 +51,7 @@ def find_reference(report: RunReport, name: str | None) -> ModelReport | None:
 
 def gaps(report: RunReport, reference: ModelReport) -> Gaps | None:
     """The gaps by the headline metric; None if it has no better end or the suite has no tags."""
-    metric = report.headline
+    metric = report.headline_of_parts
     if metric is None or not report.tags:
         return None
     series = {model.name: series_of(model, metric, report.scales[metric]) for model in report.models}

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from nightjar.jobs.sequences import averaged_metric
 from nightjar.jobs.states import JobStatus
 from nightjar.pipeline.report.data.metric import Metric, MetricTally
 from nightjar.pipeline.report.data.speed import Speed, SpeedTally
@@ -160,6 +161,18 @@ class GroupTally:
             setattr(self, name, getattr(self, name) + getattr(other, name))
         for name, tally in other.metrics.items():
             self.metrics.setdefault(name, MetricTally(name)).merge(tally)
+
+    def average(self, sequence: str, parts: Mapping[str, str]) -> None:
+        """Adds the averages that this group's one sequence is counted in; `parts`: average -> the sequence's part."""
+        for name, part in parts.items():
+            if (tally := self.metrics.get(averaged_metric(name))) is not None:
+                self.metrics[name] = tally.as_part(name, sequence, part)
+
+    def add_averages(self, other: GroupTally) -> None:
+        """Adds only the averages of another group."""
+        for name, tally in other.metrics.items():
+            if tally.over_parts:
+                self.metrics.setdefault(name, MetricTally(name)).merge(tally)
 
     def group(self, scales: Mapping[str, Scale]) -> Group:
         """The group; metrics in the order of the scales."""

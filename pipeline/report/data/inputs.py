@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from nightjar.jobs.energy import EnergyUse, RunEnergy
 from nightjar.jobs.models import SpeedProbe, ThreadUse
+from nightjar.jobs.states import JobKind
 from nightjar.pipeline.report.data.model import ModelInput, WorkerFacts
 from nightjar.pipeline.report.data.run_report import Provenance
 from nightjar.pipeline.transcripts import JobRow
@@ -54,8 +58,15 @@ def workers_of(jobs: Iterable[JobRow]) -> dict[str, set[str]]:
     return ids
 
 
-def models_of(run: Run, jobs: Sequence[JobRow], states: Mapping[str, Mapping[str, Any]]) -> list[ModelInput]:
-    """The run's contestants in its order; `states` are the raw worker documents by id, those that are left."""
+def models_of(
+    run: Run,
+    jobs: Sequence[JobRow],
+    states: Mapping[str, Mapping[str, Any]],
+    energy: Sequence[RunEnergy] = (),
+) -> list[ModelInput]:
+    """The run's contestants in its order; `states` are the raw worker documents by id, those that are left. `energy`:
+    what each worker used for the run.
+    """
     ids, models = workers_of(jobs), {model.name: model for model in run.models}
     return [
         ModelInput(
@@ -67,9 +78,19 @@ def models_of(run: Run, jobs: Sequence[JobRow], states: Mapping[str, Mapping[str
                 _worker(name, states[name]) for name in sorted(ids.get(contestant.name, ())) if name in states
             ),
             variant=run.variant(contestant.variant),
+            energy=_energy(contestant.name, ids.get(contestant.name, set()), energy),
         )
         for contestant in run.contestants
     ]
+
+
+def _energy(contestant: str, workers: AbstractSet[str], parts: Sequence[RunEnergy]) -> EnergyUse | None:
+    """Of its replies; unknown where a worker that wrote some of them kept no account."""
+    mine = [part for part in parts if part.contestant == contestant and part.kind is JobKind.REPLY]
+    if not mine:
+        return None
+    use = EnergyUse.of(mine)
+    return use if workers <= {part.worker for part in mine} else replace(use, joules=None, usd=None)
 
 
 def _worker(name: str, state: Mapping[str, Any]) -> WorkerFacts:

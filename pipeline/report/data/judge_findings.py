@@ -14,9 +14,10 @@ from nightjar.pipeline.judging.results import JudgeResults
 from nightjar.pipeline.judging.rubric import Method, Rubric
 from nightjar.pipeline.judging.verdicts import COMPOSITE, composite, is_judges, judged_turns, metric_name, of_criterion
 from nightjar.pipeline.report.data.judges import Agreement, Flips, Imitation, JudgeReport, JudgingReport
+from nightjar.pipeline.report.data.notice import Notice
 from nightjar.pipeline.report.data.ranking import Ranking
 from nightjar.pipeline.report.data.ranking import ranking as ranking_of
-from nightjar.pipeline.report.data.run_report import Notice, RunReport
+from nightjar.pipeline.report.data.run_report import RunReport
 from nightjar.pipeline.statistics.agreement import Level, krippendorff_alpha
 from nightjar.pipeline.statistics.preference import rates_of
 from nightjar.pipeline.statistics.strengths import strengths_of

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from nightjar.jobs.judgings import Judging, JudgingStatus, RunJudging
 from nightjar.pipeline.judging.results import VerdictCounts
-from nightjar.pipeline.report.data.run_report import Notice
+from nightjar.pipeline.report.data.notice import Notice
 
 
 def not_complete(judging: RunJudging) -> list[Judging]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from nightjar.pipeline.report.data import numbers as fmt
-from nightjar.pipeline.report.data.run_report import Notice
+from nightjar.pipeline.report.data.notice import Notice
 from nightjar.pipeline.transcripts import JobRow, LikelihoodRow
 
 

@@ -13,9 +13,11 @@ from nightjar.pipeline.statistics.intervals import (
     bounded_interval,
     mean,
     share_interval,
+    share_like_interval,
     standard_error,
     t_interval,
 )
+from nightjar.pipeline.statistics.strata import stratified_share_interval, stratified_values
 from nightjar.pipeline.statistics.weighted import linear_shares, weighted_mean
 
 
@@ -43,6 +45,8 @@ class Metric:
     reason: str | None = None
     weight: float = 1.0
     """How much its values count together: of a text its words, bytes or tokens; otherwise 1."""
+    part: str | None = None
+    """Of one sequence in an average over parts: which of them it belongs to."""
 
     @property
     def gone(self) -> int:
@@ -56,6 +60,7 @@ class MetricTally:
     __slots__ = (
         "_cells",
         "_incomplete",
+        "_parts",
         "_weights",
         "failed",
         "missing",
@@ -73,6 +78,8 @@ class MetricTally:
         self._incomplete: set[tuple[str, int]] = set()
         self._weights: dict[tuple[str, int], list[tuple[float, float]]] = {}
         """(value, weight) of the cells whose scores have one."""
+        self._parts: dict[str, str] = {}
+        """Sequence -> its part, in an average over parts."""
         self.values = self.worst = self.unscored = self.failed = self.missing = 0
         self.reason: str | None = None
         self.missing_reason: str | None = None
@@ -98,8 +105,16 @@ class MetricTally:
             cell[0] += score.value
             cell[1] += 1
 
+    def as_part(self, name: str, sequence: str, part: str) -> MetricTally:
+        """The same of one sequence, for an average that it is a part of."""
+        tally = MetricTally(name)
+        tally.merge(self)
+        tally._parts[sequence] = part
+        return tally
+
     def merge(self, other: MetricTally) -> None:
         """Adds another tally of other turns."""
+        self._parts |= other._parts
         self.values += other.values
         self.worst += other.worst
         self.unscored += other.unscored
@@ -148,6 +163,8 @@ class MetricTally:
     def linear_shares(self, scale: Scale | None) -> dict[str, float]:
         """One value per sequence whose plain mean is the metric's; see `statistics.weighted`."""
         geometric = scale is not None and scale.geometric
+        if self._parts:
+            return stratified_values(self.sequence_means(geometric=geometric), self._parts)
         return linear_shares(self.sequence_means(geometric=geometric), self.sequence_weights(), geometric=geometric)
 
     def repeats(self) -> dict[str, list[float]]:
@@ -159,13 +176,14 @@ class MetricTally:
         return repeats
 
     def metric(self, scale: Scale | None) -> Metric:
-        means = list(self.linear_shares(scale).values())
+        shares = self.linear_shares(scale)
+        means = list(shares.values())
         return Metric(
             name=self.name,
             mean=mean(means),
             n=len(means),
             stderr=standard_error(means),
-            interval=self._interval(means, scale),
+            interval=self._interval(means, scale) if not self._over_parts else self._over_parts_interval(shares, scale),
             values=self.values,
             worst=self.worst,
             unscored=self.unscored,
@@ -173,17 +191,42 @@ class MetricTally:
             missing=self.missing,
             reason=None if means else self._why(),
             weight=sum(self.sequence_weights().values()) if self._weights else 1.0,
+            part=next(iter(self._parts.values())) if len(self._parts) == 1 else None,
         )
+
+    @property
+    def over_parts(self) -> bool:
+        """It is an average over parts, of a metric that is there by itself, too."""
+        return bool(self._parts)
+
+    @property
+    def _over_parts(self) -> bool:
+        return len(set(self._parts.values())) > 1
+
+    def _over_parts_interval(self, shares: dict[str, float], scale: Scale | None) -> Interval | None:
+        if scale is not None and scale.is_share:
+            return stratified_share_interval(shares, self._parts, self.values)
+        interval = t_interval(list(shares.values()))
+        if interval is None or scale is None:
+            return interval
+        return interval.within(*scale.limits)
 
     def _interval(self, means: list[float], scale: Scale | None) -> Interval | None:
         if scale is None:
             return t_interval(means)
+        if scale.is_share and self._weights:
+            return share_like_interval(means, max(self.values, len(means)) * self._evenness())
         if scale.is_share:
             return share_interval(means, self.values)
         if scale.worst is not None and scale.best is not None:
             return bounded_interval(means, *sorted((scale.worst, scale.best)))
         interval = t_interval(means)
         return interval.within(scale.least, scale.most) if interval else None
+
+    def _evenness(self) -> float:
+        """The share of the sequences that would tell as much if they all counted alike (Kish 1965)."""
+        weights = list(self.sequence_weights().values())
+        return sum(weights) ** 2 / sum(weight * weight for weight in weights) / len(weights)
 
     def _why(self) -> str:
         if self.reason:

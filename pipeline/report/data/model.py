@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from nightjar.jobs.energy import EnergyUse
 from nightjar.jobs.models import LoadFacts, ModelFacts, SpeedProbe, ThreadUse
 from nightjar.jobs.variants import Variant, contestant_name
 from nightjar.pipeline.report.data.group import Group
@@ -40,6 +41,8 @@ class ModelInput:
     loads: tuple[LoadFacts, ...]
     workers: tuple[WorkerFacts, ...]
     variant: Variant | None = None
+    energy: EnergyUse | None = None
+    """Of its replies in this run; None: no worker has a card that tells, nor a price."""
 
     @property
     def contestant(self) -> str:
@@ -66,6 +69,10 @@ class Resources:
     """Over all workers that followed their machine's load."""
     others_cores: float | None = None
     """Cores that other processes kept from the busiest of the workers while it had work."""
+    energy_j: float | None = None
+    """What the cards used while they worked on its replies in this run."""
+    energy_j_per_1000_tokens: float | None = None
+    """The same of a thousand reply tokens, their prompts included."""
     reasons: Mapping[str, str]
 
 

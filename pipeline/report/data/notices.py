@@ -13,7 +13,8 @@ from nightjar.jobs.states import RunStatus
 from nightjar.pipeline.report.data import numbers as fmt
 from nightjar.pipeline.report.data.likelihood_notices import likelihood_notices
 from nightjar.pipeline.report.data.model import ModelReport
-from nightjar.pipeline.report.data.run_report import Notice, Provenance, RunReport
+from nightjar.pipeline.report.data.notice import Notice
+from nightjar.pipeline.report.data.run_report import Provenance, RunReport
 from nightjar.pipeline.report.data.sampling import Difference
 from nightjar.pipeline.report.data.series import MISSING_LIMIT, missing_turns
 from nightjar.pipeline.transcripts import JobRow

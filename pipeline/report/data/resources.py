@@ -10,9 +10,14 @@ from nightjar.jobs.models import SpeedProbe, ThreadUse
 from nightjar.pipeline.report.data.model import ModelInput, Resources
 
 
-def resources(model: ModelInput) -> Resources:
-    """The largest peak, the mean utilisation and the total energy over the workers that served the model."""
+def resources(model: ModelInput, reply_tokens: int) -> Resources:
+    """The largest peak, the mean utilisation and the total energy over the workers that served the model.
+
+    `reply_tokens`: of the replies that it committed in the run.
+    """
     workers = model.workers
+    energy_j = None if model.energy is None else model.energy.joules
+    each_j = None if energy_j is None or not reply_tokens else 1000 * energy_j / reply_tokens
     values = {
         "load_s": _largest(load.load_s for load in model.loads),
         "process_peak_bytes": _largest(worker.process_peak_bytes for worker in workers),
@@ -33,6 +38,8 @@ def resources(model: ModelInput) -> Resources:
         probe=probe,
         threads=threads,
         others_cores=others,
+        energy_j=energy_j,
+        energy_j_per_1000_tokens=each_j,
         reasons=_reasons(
             model,
             {
@@ -40,6 +47,8 @@ def resources(model: ModelInput) -> Resources:
                 "probe": 1.0 if probe else None,
                 "threads": 1.0 if threads else None,
                 "others_cores": others,
+                "energy_j": energy_j,
+                "energy_j_per_1000_tokens": each_j,
             },
         ),
     )
@@ -78,6 +87,8 @@ def _why(model: ModelInput, name: str) -> str:
         return "no record of the worker is left" if not model.workers else "the worker did not measure it"
     if all(load.offloaded_layers == 0 for load in model.loads):
         return "no GPU"
+    if name.startswith("energy_j"):
+        return "not measured: some card of this run does not tell what it uses, or a worker kept no account"
     return "not measured: NVML is not available" if model.workers else "no record of the worker is left"
 
 

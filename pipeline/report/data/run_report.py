@@ -5,17 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal
+from functools import cached_property
+from typing import Any
 
 from nightjar.jobs.ending import GateVerdict
 from nightjar.jobs.identity import digest
 from nightjar.jobs.sequences import Sequence as PromptSequence
+from nightjar.jobs.sequences import averaged_metric
 from nightjar.jobs.states import TERMINAL_RUNS, RunStatus
 from nightjar.jobs.variants import Variant
 from nightjar.pipeline.report.data.changes import Changes
 from nightjar.pipeline.report.data.costs import ModelCost
+from nightjar.pipeline.report.data.fidelity import FidelityResult
 from nightjar.pipeline.report.data.judges import JudgingReport
 from nightjar.pipeline.report.data.model import ModelReport
+from nightjar.pipeline.report.data.notice import Notice
 from nightjar.pipeline.report.data.ranking import Ranking
 from nightjar.pipeline.report.data.waves import WavesReport
 from nightjar.pipeline.scores import Scale
@@ -68,16 +72,6 @@ class Provenance:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Notice:
-    """A statement at the head of the report that the reader must not miss."""
-
-    level: Literal["warning", "info"]
-    text: str
-    topic: Literal["run", "failure"] = "run"
-    """Notices on failures have a place of their own on the page."""
-
-
-@dataclass(frozen=True, kw_only=True)
 class RunReport:
     """A run's report; jobs carry their transcripts and scores."""
 
@@ -110,6 +104,8 @@ class RunReport:
     """Why there are no changes although a baseline is set; None where none is set."""
     waves: WavesReport | None = None
     """Of a run that stops when it is decided, whose verdicts on pairs are those of its looks; None for all others."""
+    fidelity: FidelityResult | None = None
+    """How far its models are from the one that `--fidelity-to` names; None where nothing was asked or measured."""
     reference: str | None = None
     """The model that the others are compared with by tag; None means the first."""
 
@@ -134,6 +130,22 @@ class RunReport:
         if self.ranking is not None:
             return self.ranking.metric
         return headline(self.metrics, self.scales, self.provenance.primary_metric)
+
+    @cached_property
+    def averages(self) -> frozenset[str]:
+        """Metrics that are averages over parts of the suite: replies and tags have none of them."""
+        return frozenset(name for sequence in self.sequences for name in sequence.averages)
+
+    @property
+    def headline_of_parts(self) -> str | None:
+        """The headline as replies, tags and repeats have it: of an average over parts, what it is the average of."""
+        name = self.headline
+        return averaged_metric(name) if name is not None and name in self.averages else name
+
+    @cached_property
+    def generates(self) -> bool:
+        """Whether anything is written; not where given texts are scored in all sequences."""
+        return not self.sequences or any(not sequence.scored for sequence in self.sequences)
 
     @property
     def headline_scale(self) -> Scale | None:

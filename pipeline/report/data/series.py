@@ -10,6 +10,7 @@ from nightjar.pipeline.report.data.group import Group
 from nightjar.pipeline.report.data.model import ModelReport
 from nightjar.pipeline.scores import Scale
 from nightjar.pipeline.statistics.intervals import Interval
+from nightjar.pipeline.statistics.strata import stratified_values
 from nightjar.pipeline.statistics.weighted import linear_shares
 
 MISSING_LIMIT = 0.05
@@ -41,6 +42,8 @@ class Series:
     """With every missing value at its best."""
     single_binary: bool = False
     """Every sequence has a single value, a pass or a fail."""
+    over_parts: bool = False
+    """The values are those of an average over parts: their mean is the average, and they know no ends."""
 
     def better(self) -> dict[str, float]:
         """The values, negated where less is better, so that more is better."""
@@ -49,7 +52,7 @@ class Series:
     @property
     def ends(self) -> tuple[float, float] | None:
         """The scale's ends, smallest first, in values of which more is better; None where it has no two ends."""
-        if self.scale.worst is None or self.scale.best is None:
+        if self.over_parts or self.scale.worst is None or self.scale.best is None:
             return None
         return self.scale.sign * self.scale.worst, self.scale.sign * self.scale.best
 
@@ -65,6 +68,7 @@ def series_of(model: ModelReport, metric: str, scale: Scale, keys: Mapping[str, 
     values: dict[str, float] = {}
     complete: set[str] = set()
     weights: dict[str, float] = {}
+    parts: dict[str, str] = {}
     there = lost = most_values = 0
     low: dict[str, float] = {}
     high: dict[str, float] = {}
@@ -74,6 +78,8 @@ def series_of(model: ModelReport, metric: str, scale: Scale, keys: Mapping[str, 
             continue
         key = keys[sequence] if keys is not None else sequence
         gone = scored.gone
+        if scored.part is not None:
+            parts[key] = scored.part
         there += scored.values
         lost += gone
         most_values = max(most_values, scored.values + gone)
@@ -85,11 +91,17 @@ def series_of(model: ModelReport, metric: str, scale: Scale, keys: Mapping[str, 
         high[key] = _filled(group, metric, scale.best)
     bounded = scale.width is not None
     sign = scale.sign
+    over_parts = len(set(parts.values())) > 1
+    if over_parts:
+        low, high = stratified_values(low, parts), stratified_values(high, parts)
+        shares = stratified_values(values, parts)
+    else:
+        shares = linear_shares(values, weights, geometric=scale.geometric)
     return Series(
         model=model.name,
         metric=metric,
         scale=scale,
-        values=linear_shares(values, weights, geometric=scale.geometric),
+        values=shares,
         expected=frozenset(low),
         complete=frozenset(complete),
         missing_share=max(lost / (there + lost) if there + lost else 0.0, missing_turns(model)),
@@ -97,7 +109,8 @@ def series_of(model: ModelReport, metric: str, scale: Scale, keys: Mapping[str, 
         to_best=sum(high.values()) / len(high) if bounded and high else None,
         lowest={key: sign * value for key, value in low.items()} if bounded else None,
         highest={key: sign * value for key, value in high.items()} if bounded else None,
-        single_binary=scale.unit == "pass" and most_values <= 1,
+        single_binary=scale.unit == "pass" and most_values <= 1 and not over_parts,
+        over_parts=over_parts,
     )
 
 

@@ -56,7 +56,7 @@ def side_by_side(report: RunReport) -> PromptCompared | None:
 
 def _prompts(report: RunReport) -> Iterator[list[ComparedReply]]:
     """The first repeats' replies to each turn, for turns that two models or more have answered."""
-    metric = report.headline
+    metric = report.headline_of_parts
     jobs: dict[str, dict[str, JobRow]] = {}
     for job in report.jobs:
         if job.repeat == 0:

@@ -26,6 +26,7 @@ ORIGINS = (
 ).split()
 """Keys of `provenance.flat`; the column `parameters` joins the model's parameters."""
 
+FIDELITY = ("reference", "kld", "kld_low", "kld_high", "same_top", "perplexity_ratio", "tokens")
 TAG_SEPARATOR = "; "
 """A tag may hold blanks and commas, and no semicolon."""
 
@@ -36,7 +37,8 @@ def render_csv(report: RunReport) -> Iterator[str]:
     """Rows as text, header first; RFC 4180, UTF-8.
 
     After COLUMNS come `score.NAME`, `reason.NAME` for scorers that gave reasons, `answer.NAME` if several judged,
-    `missing` (why the turn is missing) and `from.NAME` (the row's provenance).
+    `missing` (why the turn is missing), `from.NAME` (the row's provenance) and `fidelity.NAME` (of the row's model,
+    where the run is held against a reference).
     """
     names, reasoned = _names(report)
     parts = answer_columns(report)
@@ -46,7 +48,9 @@ def render_csv(report: RunReport) -> Iterator[str]:
     scores += [f"reason.{name}" for name in reasoned] + [f"answer.{name}" for name in parts]
     origins = {model.name: _origin(report, model) for model in report.models}
     origin_columns = [f"from.{name}" for name in (*ORIGINS, "parameters")]
-    writer.writerow([cell(column) for column in (*COLUMNS, *scores, "missing", *origin_columns)])
+    fidelity = FIDELITY if report.fidelity is not None else ()
+    columns = (*COLUMNS, *scores, "missing", *origin_columns, *(f"fidelity.{name}" for name in fidelity))
+    writer.writerow([cell(column) for column in columns])
     for job in report.jobs:
         for row in _rows(report.provenance.name, job, names, reasoned, parts):
             writer.writerow(
@@ -61,7 +65,22 @@ def render_csv(report: RunReport) -> Iterator[str]:
 def _origin(report: RunReport, model: ModelReport) -> list[Cell]:
     known = flat(report, model)
     parameters = (f"{key.partition('.')[2]}={value}" for key, value in known.items() if key.startswith("parameter."))
-    return [*map(known.get, ORIGINS), "; ".join(parameters)]
+    return [*map(known.get, ORIGINS), "; ".join(parameters), *_fidelity(report, model)]
+
+
+def _fidelity(report: RunReport, model: ModelReport) -> list[Cell]:
+    """Empty cells for the reference, and where nothing was measured; none in a run without a reference."""
+    result = report.fidelity
+    if result is None:
+        return []
+    rows = (row for row in result.candidates if row.label == model.input.name)
+    row = next((row for row in rows if row.numbers is not None), None)
+    if row is None or row.numbers is None:
+        return [result.reference.label, *([None] * (len(FIDELITY) - 1))]
+    kld, ends = row.numbers.kld, row.numbers.kld.interval
+    interval: list[Cell] = [None, None] if ends is None else [ends.low, ends.high]
+    rest: list[Cell] = [row.numbers.same_top.value, row.numbers.perplexity_ratio.value, row.numbers.tokens]
+    return [result.reference.label, kld.value, *interval, *rest]
 
 
 def _names(report: RunReport) -> tuple[list[str], list[str]]:

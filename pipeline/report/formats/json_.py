@@ -12,6 +12,8 @@ from pydantic import BaseModel
 
 from nightjar.pipeline.ascii_numbers import plain_numbers
 from nightjar.pipeline.report.data.answer import answer
+from nightjar.pipeline.report.data.depths import depth_steps
+from nightjar.pipeline.report.data.fidelity import FidelityResult, fidelity_data
 from nightjar.pipeline.report.data.fingerprints import prompts_digest
 from nightjar.pipeline.report.data.group import Counts, Group
 from nightjar.pipeline.report.data.model import ModelReport
@@ -71,6 +73,8 @@ def head_of(report: RunReport) -> dict[str, Any]:
         "costs": [_fields(cost) for cost in report.costs],
         "judging": judging_json(report.judging),
         "models": [_model(model) for model in report.models],
+        "fidelity": None if report.fidelity is None else _fidelity(report.fidelity),
+        "depths": [asdict(step) for step in depth_steps(report)],
     }
 
 
@@ -83,7 +87,12 @@ def numbers_of(report: RunReport) -> dict[str, Any]:
         {key: model[key] for key in ("name", *COUNTED, "throughput", "metrics") if key in model}
         for model in whole["models"]
     ]
-    return {**{key: whole[key] for key in kept}, "models": models}
+    return {
+        **{key: whole[key] for key in kept},
+        "models": models,
+        "fidelity": whole["fidelity"],
+        "depths": whole["depths"],
+    }
 
 
 def job_of(job: JobRow, sets: _ParameterSets) -> dict[str, Any]:
@@ -117,6 +126,13 @@ def to_json(value: Any) -> Any:
     if isinstance(value, BaseModel):
         return value.model_dump(mode="json")
     raise TypeError(f"{type(value).__name__} has no place in a report")
+
+
+def _fidelity(result: FidelityResult) -> dict[str, Any]:
+    """As `nightjar fidelity --json` shows it, without what stands at the head of this document."""
+    left_out = ("schema_version", "generated_by", "generated_at", "gates")
+    data = {key: value for key, value in fidelity_data(result).items() if key not in left_out}
+    return {**data, "notices": [plain_numbers(notice) for notice in data["notices"]]}
 
 
 def _gates(report: RunReport) -> dict[str, Any] | None:

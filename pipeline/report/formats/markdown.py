@@ -6,11 +6,14 @@ from collections.abc import Iterator
 
 from nightjar.config.counting import how_many
 from nightjar.pipeline.report.data.answer import answer
+from nightjar.pipeline.report.data.depths import COLUMNS, depth_rows
+from nightjar.pipeline.report.data.fidelity_words import about_words
 from nightjar.pipeline.report.data.numbers import metric, metric_title
 from nightjar.pipeline.report.data.run_report import RunReport
 from nightjar.pipeline.report.data.safe import markdown
 from nightjar.pipeline.report.data.series import bounds_words
 from nightjar.pipeline.report.formats.summary import summary_rows
+from nightjar.pipeline.report.page.fidelity_tables import TERMINAL_COLUMNS, terminal_rows
 from nightjar.pipeline.report.page.judge_tables import judge_markdown
 
 
@@ -25,8 +28,10 @@ def render_markdown(report: RunReport) -> Iterator[str]:
     columns, rows = summary_rows(report)
     yield from _table(columns, rows)
     yield from _metrics(report)
+    yield from _depths(report)
     yield from _tags(report)
     yield from judge_markdown(report)
+    yield from _fidelity(report)
     yield from _failures(report)
     yield (
         f"\nSuite {markdown(run.suite_name)} version {run.suite_version} (`{run.suite_digest[:12]}`), "
@@ -50,8 +55,15 @@ def _metrics(report: RunReport) -> Iterator[str]:
     yield from _table(["model", "metric", "mean>", "of"], rows)
 
 
+def _depths(report: RunReport) -> Iterator[str]:
+    rows = depth_rows(report)
+    if rows:
+        yield "\n## By length of the context\n\n"
+        yield from _table(list(COLUMNS), [list(row) for row in rows])
+
+
 def _tags(report: RunReport) -> Iterator[str]:
-    name = report.headline
+    name = report.headline_of_parts
     if name is None or not report.tags:
         return
     yield f"\n## {markdown(name)} by tag\n\n"
@@ -62,6 +74,14 @@ def _tags(report: RunReport) -> Iterator[str]:
             [tag, *(metric(group.metrics.get(name) if group else None, report.scales[name]) for group in groups)]
         )
     yield from _table(["tag", *(f"{model.name}>" for model in report.models)], rows)
+
+
+def _fidelity(report: RunReport) -> Iterator[str]:
+    if report.fidelity is None:
+        return
+    yield f"\n## Fidelity to {markdown(report.fidelity.reference.label)}\n\n"
+    yield f"{markdown(about_words(report.fidelity))}\n\n"
+    yield from _table(list(TERMINAL_COLUMNS), [list(row) for row in terminal_rows(report.fidelity)])
 
 
 def _failures(report: RunReport) -> Iterator[str]:

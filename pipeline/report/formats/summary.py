@@ -16,10 +16,11 @@ KINDS = (EMPTY, "degenerate", "repeated")
 def summary_rows(report: RunReport) -> tuple[list[str], list[list[str]]]:
     """Columns (right-aligned ones end in ">") and one row per model: quality, failures, speed."""
     quality = [name for name in report.leading_metrics(4) if name != "words"]  # it has a column of its own
-    faults = _faults(report)
+    faults = _faults(report) if report.generates else []
     columns = ["model", *(f"{name}>" for name in quality)]
-    columns += ["turns>", *(f"{fault}>" for fault in faults), "failed jobs>", "words>"]
-    columns += [f"{fmt.PER_CONVERSATION}>", "first token>"]
+    columns += ["turns>", *(f"{fault}>" for fault in faults), "failed jobs>"]
+    if report.generates:  # where nothing is written, nothing is counted of it
+        columns += ["words>", f"{fmt.PER_CONVERSATION}>", "first token>"]
     return columns, [_row(report, model, quality, faults) for model in report.models]
 
 
@@ -38,13 +39,16 @@ def _row(report: RunReport, model: ModelReport, quality: Sequence[str], faults: 
     counts, speed = model.total.counts, model.total.speed
     cells = [fmt.metric(model.total.metrics.get(name), report.scales[name]) for name in quality]
     words = model.total.metrics.get("words")
+    written = [
+        fmt.number(words.mean if words else None),
+        fmt.number(speed.decode_tokens_per_s),
+        fmt.seconds(speed.first_token_p50_s),
+    ]
     return [
         model.name,
         *cells,
         f"{counts.turns}/{counts.turns_expected}",
         *(str(_unusable(model)[fault]) for fault in faults),
         str(counts.failed),
-        fmt.number(words.mean if words else None),
-        fmt.number(speed.decode_tokens_per_s),
-        fmt.seconds(speed.first_token_p50_s),
+        *(written if report.generates else ()),
     ]

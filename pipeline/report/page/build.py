@@ -19,6 +19,8 @@ from nightjar.pipeline.report.data.run_report import RunReport
 from nightjar.pipeline.report.data.safe import slug
 from nightjar.pipeline.report.page import doubt_tables, machine_tables, result_tables
 from nightjar.pipeline.report.page.cost_table import cost_table
+from nightjar.pipeline.report.page.depth_table import depths_table
+from nightjar.pipeline.report.page.fidelity_section import fidelity_section
 from nightjar.pipeline.report.page.interval_bar import interval_bar
 from nightjar.pipeline.report.page.judge_section import judge_section
 from nightjar.pipeline.report.page.looks_table import looks_table
@@ -51,6 +53,7 @@ def build_page(
     report: RunReport,
     shown: Set[str],
     drawings: Sequence[Drawing],
+    fidelity_drawings: Sequence[Drawing],
     style: tuple[Markup, str],
     script: tuple[Markup, str],
     transcripts: Markup,
@@ -84,6 +87,7 @@ def build_page(
         results=_results(report),
         charts=tuple(drawings),
         judging=judge_section(report, shown),
+        fidelity=fidelity_section(report, fidelity_drawings),
         side_by_side=side_by_side_view(report, labels, shown),
         best=by_headline(report, finest(report, READ), shown),
         worst=by_headline(report, worst(report, READ), shown),
@@ -221,6 +225,7 @@ def _results(report: RunReport) -> ResultTables:
         variants=_filled(result_tables.variants_table(report)),
         criteria=result_tables.criteria_table(report) if report.quality_metrics() else None,
         tags=result_tables.tags_table(report, by_tag) if report.tags else None,
+        depths=depths_table(report),
         reference=by_tag.reference if by_tag is not None else None,
         sequences=result_tables.sequences_table(report),
         sequences_left_out=left_out,

@@ -1,4 +1,4 @@
-"""The report's table of what models at endpoints cost. Pure."""
+"""The report's table of what models cost: at endpoints, and in electricity. Pure."""
 
 from __future__ import annotations
 

@@ -16,6 +16,7 @@ from nightjar.pipeline.report.page.build import build_page, build_transcripts
 from nightjar.pipeline.report.page.chart import Chart
 from nightjar.pipeline.report.page.charts import charts
 from nightjar.pipeline.report.page.environment import TEMPLATES, template_environment
+from nightjar.pipeline.report.page.fidelity_section import section_charts
 from nightjar.pipeline.report.page.page import Drawing, FidelityPage, Page, TranscriptsPage, TrendPage
 from nightjar.pipeline.report.page.svg import draw
 from nightjar.pipeline.report.page.transcript_views import JobView, choose_transcripts, views
@@ -48,6 +49,7 @@ def _frame(report: RunReport, shown: Set[str]) -> str:
         report,
         shown,
         [drawing(chart) for chart in charts(report)],
+        [drawing(chart) for chart in section_charts(report)],
         (style, csp_hash(style)),
         (script, csp_hash(script)),
         Markup(TRANSCRIPTS),  # noqa: S704  # a constant

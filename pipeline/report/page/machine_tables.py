@@ -34,9 +34,12 @@ def speed_table(report: RunReport) -> Table:
         ("Busy time", "at least one reply being generated", fmt.seconds, "busy_s"),
     ):
         cells = (measured(show, getattr(model.total.speed, read), none) for model in report.models)
-        rows.append((Cell(text=label, note=note), *cells))
+        row = (Cell(text=label, note=note), *cells)
+        if report.generates or any(cell.text != fmt.ABSENT for cell in row[1:]):
+            rows.append(row)
     rows.append((Cell(text="Prompt tokens", note="of them reused"), *map(_prompt_tokens, report.models)))
-    rows.append((Cell(text="Reply tokens", note="of them reasoning"), *map(_reply_tokens, report.models)))
+    if report.generates:
+        rows.append((Cell(text="Reply tokens", note="of them reasoning"), *map(_reply_tokens, report.models)))
     return Table(id="speed-table", columns=columns_of(_columns("measured", report)), rows=tuple(rows))
 
 
@@ -49,6 +52,8 @@ def machine_table(report: RunReport) -> Table:
         ("GPU memory, peak", "", "gpu_peak_bytes", _bytes),
         ("GPU busy", "mean since load", "gpu_utilisation", fmt.percent),
         ("GPU energy", "since load", "gpu_energy_j", _energy),
+        ("GPU energy, this run", "while it worked on these replies", "energy_j", _energy),
+        ("GPU energy, 1,000 reply tokens", "of this run, prompts included", "energy_j_per_1000_tokens", _joules),
         ("Cores taken by others", "mean while it worked", "others_cores", fmt.number),
     ):
         cells = (
@@ -229,3 +234,7 @@ def _bytes(value: float) -> str:
 
 def _energy(value: float) -> str:
     return f"{fmt.number(value / 3600)}\u202fWh"
+
+
+def _joules(value: float) -> str:
+    return f"{fmt.number(value)}\u202fJ"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from nightjar.pipeline.report.data.findings import Finding
-from nightjar.pipeline.report.data.run_report import Notice
+from nightjar.pipeline.report.data.notice import Notice
 from nightjar.pipeline.report.page.chart import Chart
 from nightjar.pipeline.report.page.judge_section import JudgeSection
 from nightjar.pipeline.report.page.tables import Table
@@ -140,6 +140,8 @@ class ResultTables:
     variants: Table | None
     criteria: Table | None
     tags: Table | None
+    depths: Table | None
+    """Of a suite that asks the same at growing lengths."""
     reference: str | None
     """The model that the results by tag are compared with."""
     sequences: Table
@@ -161,6 +163,25 @@ class MachineTables:
     run: Table
     facts: Table
     parameters: Table
+
+
+@dataclass(frozen=True, kw_only=True)
+class FidelitySection:
+    """How far a run's models are from the one they are held against."""
+
+    reference: str
+    answer: str
+    about: str
+    """What was read."""
+    notices: tuple[Notice, ...]
+    numbers: Table
+    costs: Table
+    front: str
+    """What the front is over."""
+    charts: tuple[Drawing, ...]
+    by_position: Table
+    by_depth: Table
+    facts: Table
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -193,6 +214,7 @@ class Page:
     results: ResultTables
     charts: tuple[Drawing, ...]
     judging: JudgeSection | None
+    fidelity: FidelitySection | None
     side_by_side: SideBySideView | None
     best: tuple[ExtremeView, ...]
     worst: tuple[ExtremeView, ...]

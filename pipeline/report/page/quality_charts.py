@@ -50,7 +50,7 @@ def quality_chart(report: RunReport) -> Chart | None:
 
 def distribution(report: RunReport) -> Chart | None:
     """Histogram of the sequences' values of the headline metric, model by model."""
-    name = report.headline
+    name = report.headline_of_parts
     if name is None:
         return None
     scale = report.scales[name]

@@ -35,7 +35,7 @@ MOST_SEQUENCES = 300
 def models_table(report: RunReport) -> Table:
     """One row per model: quality, what is missing or truncated, speed."""
     quality = report.leading_metrics(3)
-    rows = []
+    rows: list[tuple[Cell, ...]] = []
     for at, model in enumerate(report.models):
         counts, speed, name = model.total.counts, model.total.speed, model.name
         cut = {
@@ -46,6 +46,16 @@ def models_table(report: RunReport) -> Table:
         flags = {"empty": counts.empty, "degenerate": counts.degenerate, "repeats": counts.repeats_previous}
         flag = next((flag for flag, count in flags.items() if count), "empty")
         cut_flag = next((flag for flag, (count, _) in cut.items() if count), "length")
+        written = (
+            count_cell(counts.unusable, show(model=name, flag=flag), counts.unusable_words, bad=True),
+            count_cell(
+                sum(count for count, _ in cut.values()),
+                show(model=name, flag=cut_flag),
+                ", ".join(f"{fmt.whole(count)} {why}" for count, why in cut.values() if count),
+            ),
+            measured(fmt.number, speed.decode_tokens_per_s, "nothing was decoded", show(model=name)),
+            measured(fmt.seconds, speed.first_token_p50_s, "no first token", show(model=name)),
+        )
         rows.append(
             (
                 name_cell(model, at),
@@ -54,21 +64,12 @@ def models_table(report: RunReport) -> Table:
                 count_cell(
                     counts.failed, show(model=name, flag="failed"), "job" if counts.failed == 1 else "jobs", bad=True
                 ),
-                count_cell(counts.unusable, show(model=name, flag=flag), counts.unusable_words, bad=True),
-                count_cell(
-                    sum(count for count, _ in cut.values()),
-                    show(model=name, flag=cut_flag),
-                    ", ".join(f"{fmt.whole(count)} {why}" for count, why in cut.values() if count),
-                ),
-                measured(fmt.number, speed.decode_tokens_per_s, "nothing was decoded", show(model=name)),
-                measured(fmt.seconds, speed.first_token_p50_s, "no first token", show(model=name)),
+                *(written if report.generates else ()),
             )
         )
-    quality_columns = (f"{name}>" for name in quality)
-    columns = ("model", *quality_columns, "turns>", "failed>", "unusable>", "cut off>")
-    return Table(
-        id="models", columns=columns_of((*columns, f"{fmt.PER_CONVERSATION}>", "first token>")), rows=tuple(rows)
-    )
+    columns = ["model", *(f"{name}>" for name in quality), "turns>", "failed>"]
+    columns += ["unusable>", "cut off>", f"{fmt.PER_CONVERSATION}>", "first token>"] if report.generates else []
+    return Table(id="models", columns=columns_of(columns), rows=tuple(rows))
 
 
 def variants_table(report: RunReport) -> Table:
@@ -113,7 +114,7 @@ def criteria_table(report: RunReport) -> Table:
 
 def tags_table(report: RunReport, gaps: Gaps | None) -> Table:
     """Heat map of the headline metric by tag, with each model's gap to the reference model, if there are gaps."""
-    name = report.headline or "words"
+    name = report.headline_of_parts or "words"
     rows = []
     for tag in report.tags:
         cells = []
@@ -205,19 +206,23 @@ def turns_table(report: RunReport) -> Table:
                 continue
             counts, here = group.counts, show(model=model.name)
             computed = counts.prompt_tokens - counts.reused_tokens
+            written = (
+                count_cell(counts.empty, show(model=model.name, flag="empty"), bad=True),
+                metric_cell(report, group, "words", here),
+                count_cell(counts.reply_tokens, here),
+            )
             rows.append(
                 (
                     Cell(text=str(turn + 1)),
                     name_cell(model, at, facts=False),
                     count_cell(counts.turns, here, f"of {fmt.whole(counts.turns_expected)}"),
-                    count_cell(counts.empty, show(model=model.name, flag="empty"), bad=True),
-                    metric_cell(report, group, "words", here),
-                    count_cell(counts.reply_tokens, here),
+                    *(written if report.generates else ()),
                     count_cell(computed, here, f"{fmt.whole(counts.reused_tokens)} reused"),
                     measured(fmt.seconds, group.speed.latency_p50_s, "no turn", here),
                 )
             )
-    columns = ("turn", "model", "replies>", "empty>", "words>", "reply tokens>", "prompt tokens computed>", "median>")
+    written_columns = ("empty>", "words>", "reply tokens>") if report.generates else ()
+    columns = ("turn", "model", "replies>", *written_columns, "prompt tokens computed>", "median>")
     return Table(id="turns", columns=columns_of(columns), rows=tuple(rows))
 
 
@@ -254,7 +259,7 @@ def _by(
     cell_link: Callable[[str, str], str],
     row_link: Callable[[str], str],
 ) -> Table:
-    name = report.headline or "words"
+    name = report.headline_of_parts or "words"
     rows = []
     for key in names:
         cells = []
@@ -281,7 +286,7 @@ def _columns(first: str, report: RunReport) -> tuple[str, ...]:
 
 def _lowest(report: RunReport, sequence: str) -> float:
     """The worst value of the headline metric that any model has for a sequence, signed so that more is better."""
-    name = report.headline or "words"
+    name = report.headline_of_parts or "words"
     sign = -1.0 if report.scales[name].direction.value == "lower" else 1.0
     groups = [model.by_sequence.get(sequence) for model in report.models]
     means = [group.metrics[name].mean for group in groups if group is not None and name in group.metrics]

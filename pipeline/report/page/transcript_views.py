@@ -127,7 +127,11 @@ class JobView:
 
 def sort_keys(report: RunReport) -> tuple[tuple[str, bool], ...]:
     """Pairs of what transcripts can be sorted by and whether small values come first."""
-    worst_first = [(name, report.scales[name].direction is Direction.HIGHER) for name in report.metrics]
+    worst_first = [
+        (name, report.scales[name].direction is Direction.HIGHER)
+        for name in report.metrics
+        if name not in report.averages
+    ]
     return (*worst_first, (TOKENS, False), (SECONDS, False))
 
 

@@ -14,8 +14,19 @@ from typing import Any
 from nightjar.config.errors import SuiteError, UsageError
 from nightjar.jobs.sequences import Sequence as PromptSequence
 from nightjar.jobs.sequences import TextRule
+from nightjar.pipeline.scoring.ifeval_check import require_ifeval
+from nightjar.pipeline.scoring.math_check import require_math
+from nightjar.pipeline.suites.averages import MACRO
 from nightjar.pipeline.suites.benchmarks import choice_tasks, written_tasks
-from nightjar.pipeline.suites.benchmarks.question import BenchmarkQuestion, Row, Rows, Shots, sequences_of, written_twin
+from nightjar.pipeline.suites.benchmarks.question import (
+    BenchmarkQuestion,
+    Row,
+    Rows,
+    Shots,
+    in_a_chat,
+    sequences_of,
+    written_twin,
+)
 from nightjar.pipeline.suites.benchmarks.wikitext import article_sequences, whole_file
 from nightjar.pipeline.suites.content import SuiteContent
 
@@ -44,6 +55,12 @@ class Benchmark:
     parameters: Mapping[str, Any] = field(default_factory=dict)
     twin: bool = False
     """It makes sense, too, with the answer written: options are listed, and the reply names a letter."""
+    chat: bool = False
+    """It is asked with the model's chat template."""
+    needs: Callable[[], None] | None = None
+    """Raises UsageError where what its replies are checked with is not installed."""
+    subjects: bool = False
+    """A question's first tag is its subject, the second a group of subjects: both are averaged over."""
 
     @property
     def takes_shots(self) -> bool:
@@ -83,6 +100,7 @@ _ALL = (
         shots=5,
         first=True,
         twin=True,
+        subjects=True,
     ),
     *(
         Benchmark(
@@ -168,6 +186,30 @@ _ALL = (
         shots=5,
         first=True,
         parameters=written_tasks.MMLU_PRO_PARAMETERS,
+        subjects=True,
+    ),
+    Benchmark(
+        name="ifeval",
+        title="IFEval, instructions that rules can verify, answers are written",
+        repo="google/IFEval",
+        files={"train": ("ifeval_input_data.jsonl", "**/train-*.parquet")},
+        asked="train",
+        ask=written_tasks.ifeval_prompt,
+        metric="ifeval_prompt_strict",
+        parameters=written_tasks.IFEVAL_PARAMETERS,
+        chat=True,
+        needs=require_ifeval,
+    ),
+    Benchmark(
+        name="math-500",
+        title="MATH-500, mathematics, answers are written",
+        repo="HuggingFaceH4/MATH-500",
+        files={"test": ("test.jsonl", "**/test-*.parquet")},
+        ask=written_tasks.math_500,
+        metric="math",
+        parameters=written_tasks.MATH_PARAMETERS,
+        chat=True,
+        needs=require_math,
     ),
 )
 BENCHMARKS: Mapping[str, Benchmark] = {benchmark.name: benchmark for benchmark in _ALL}
@@ -221,6 +263,9 @@ def suite_of(benchmark: Benchmark, rows: Mapping[str, Rows], asked: HowAsked, li
         ) from None
     if len({sequence.id for sequence in sequences}) < len(sequences):
         raise SuiteError(f"Two rows of {benchmark.repo} have one name. Name an older commit with --revision.")
+    metric = "choice" if asked.written else benchmark.metric
+    if benchmark.subjects:
+        sequences = tuple(_averaged(sequence, metric) for sequence in sequences)
     shots = _shots(benchmark, asked)
     examples = f", {shots} examples" if benchmark.takes_shots else ""
     llama = asked.rule == LLAMA_RULE
@@ -232,8 +277,15 @@ def suite_of(benchmark: Benchmark, rows: Mapping[str, Rows], asked: HowAsked, li
         licence=licence,
         tags=("benchmark",),
         sequences=sequences,
-        primary_metric="perplexity" if llama else "choice" if asked.written else benchmark.metric,
+        primary_metric="perplexity" if llama else metric,
     )
+
+
+def _averaged(sequence: PromptSequence, metric: str) -> PromptSequence:
+    """Counted in the mean of subjects, and in its group's mean, where questions count alike."""
+    subject, *groups = sequence.tags
+    averages = {f"{metric}.{MACRO}": subject, **{f"{metric}.{group}": group for group in groups}}
+    return sequence.model_copy(update={"averages": averages})
 
 
 def _shots(benchmark: Benchmark, asked: HowAsked) -> int:
@@ -250,8 +302,11 @@ def _sequences(benchmark: Benchmark, rows: Mapping[str, Rows], asked: HowAsked) 
         yield from whole_file(rows[benchmark.asked], rule) if llama else article_sequences(rows[benchmark.asked])
         return
     questions = [ask(row, number) for number, row in enumerate(rows[benchmark.asked])]
-    if asked.written:
-        yield from (written_twin(question) for question in questions)
+    if asked.written or benchmark.chat:
+        yield from (
+            written_twin(question) if asked.written else in_a_chat(question, benchmark.parameters)
+            for question in questions
+        )
         return
     pool = [ask(row, number) for number, row in enumerate(rows.get(benchmark.pool or "", ()))]
     count = _shots(benchmark, asked)

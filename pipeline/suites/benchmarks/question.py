@@ -94,11 +94,16 @@ def _drawn(question: BenchmarkQuestion, shots: Shots, source: random.Random) -> 
 
 def _turn(question: BenchmarkQuestion) -> TurnSpec:
     if not question.choices:
-        return TurnSpec(prompt=question.prompt, expect=question.expect, reference=question.answer)
+        return TurnSpec(prompt=question.prompt, expect=question.expect, reference=question.answer or None)
     choices = Choices(
         texts=question.choices, right=question.right, delimiter=question.delimiter, contexts=question.contexts
     )
     return TurnSpec(prompt=question.prompt, choices=choices)
+
+
+def in_a_chat(question: BenchmarkQuestion, parameters: Mapping[str, Any]) -> PromptSequence:
+    """A question whose answer is written, asked with the model's chat template."""
+    return PromptSequence(id=question.id, turns=(_turn(question),), tags=question.tags, parameters=dict(parameters))
 
 
 def written_twin(question: BenchmarkQuestion) -> PromptSequence:

@@ -14,6 +14,10 @@ GSM8K_PARAMETERS: dict[str, Any] = {
     "stop": ["Question:", "</s>", "<|im_end|>"],
 }
 MMLU_PRO_PARAMETERS: dict[str, Any] = {"temperature": 0.0, "max_tokens": 2048, "stop": ["Question:"]}
+IFEVAL_PARAMETERS: dict[str, Any] = {"temperature": 0.0, "max_tokens": 1280}
+IFEVAL_CHECKS = tuple(f"ifeval_{level}_{how}" for level in ("prompt", "inst") for how in ("strict", "loose"))
+MATH_PARAMETERS: dict[str, Any] = {"temperature": 0.0, "max_tokens": 2048}
+_BOXED = "Put the final answer into \\boxed{}."
 _THINKING = "Let's think step by step."
 
 
@@ -29,6 +33,32 @@ def gsm8k(row: Row, number: int) -> BenchmarkQuestion:
             Expectation(check="numeric", value=float(value) if "." in value else int(value)),
             Expectation(check="regex", value=strict_number(value)),
         ),
+    )
+
+
+def ifeval_prompt(row: Row, number: int) -> BenchmarkQuestion:
+    """A prompt with instructions, which lm-eval's checkers look for in the reply; tags are their kinds."""
+    names = [str(name) for name in row["instruction_id_list"]]
+    arguments = [{name: value for name, value in given.items() if value is not None} for given in row["kwargs"]]
+    instructions = [{"id": name, **given} for name, given in zip(names, arguments, strict=True)]
+    return BenchmarkQuestion(
+        id=row_id("prompt", row.get("key", number)),
+        prompt=str(row["prompt"]),
+        answer="",
+        expect=tuple(Expectation(check=check, value=instructions) for check in IFEVAL_CHECKS),
+        tags=tuple(dict.fromkeys(name.partition(":")[0] for name in names)),
+    )
+
+
+def math_500(row: Row, number: int) -> BenchmarkQuestion:
+    """A problem whose answer is an expression; the prompt asks for it in a box."""
+    answer = str(row["answer"])
+    return BenchmarkQuestion(
+        id=row_id(str(row.get("unique_id", number)).removesuffix(".json")),
+        prompt=f"{row['problem']}\n\n{_BOXED}",
+        answer=answer,
+        expect=(Expectation(check="math", value=answer),),
+        tags=(str(row["subject"]), f"level {row['level']}"),
     )
 
 

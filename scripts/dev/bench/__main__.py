@@ -24,6 +24,7 @@ from nightjar.scripts.dev.bench.circumstances import circumstances, circumstance
 from nightjar.scripts.dev.bench.likelihoods import likelihoods
 from nightjar.scripts.dev.bench.measures import Setup
 from nightjar.scripts.dev.bench.models import SIZES, build
+from nightjar.scripts.dev.bench.programs import find_perplexity
 from nightjar.scripts.dev.bench.rows import LEAST_ROUNDS, MOST_TIMES, Row, as_json, rows_table, standing
 from nightjar.scripts.dev.bench.schemas import under_schemas
 from nightjar.scripts.dev.bench.server import find_server
@@ -89,6 +90,7 @@ def _setup(arguments: argparse.Namespace) -> Setup:
         vocabulary=facts.vocabulary,
         parameters=facts.parameters,
         large=arguments.size != "60m",
+        perplexity=find_perplexity(arguments.llama_perplexity),
     )
 
 
@@ -108,6 +110,9 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         type=Path,
         metavar="PYTHON",
         help="or an interpreter whose xllamacpp wheel has the server (default: this one, where it has it)",
+    )
+    parser.add_argument(
+        "--llama-perplexity", metavar="PATH", help="a llama-perplexity binary, for the row of `--only likelihoods`"
     )
     parser.add_argument(
         "--rounds",

@@ -12,7 +12,9 @@ from itertools import count
 
 from nightjar.scripts.dev.bench import rows as lines
 from nightjar.scripts.dev.bench.baselines import Apart
+from nightjar.scripts.dev.bench.fidelity_memory import fidelity_memory
 from nightjar.scripts.dev.bench.measures import CONTEXT, ENGINE, Setup, say
+from nightjar.scripts.dev.bench.perplexity import perplexity_rates
 from nightjar.scripts.dev.bench.rows import Goal, Row, highest, not_measured, ratio
 from nightjar.scripts.dev.bench.scoring_baselines import EchoScorer, SerialScorer
 from nightjar.scripts.dev.bench.workloads import Ids, prompt_trie_size
@@ -64,7 +66,8 @@ def _ids(draw: random.Random, length: int, vocabulary: int) -> Ids:
 
 
 async def likelihoods(setup: Setup) -> list[Row]:
-    """The engine in both layouts against a serial loop with prefix reuse, and against `llama_cpp.Llama`'s own way."""
+    """The engine in both layouts against a serial loop with prefix reuse, and against `llama_cpp.Llama`'s own way; then
+    perplexity, and the memory of a comparison."""
     goal = lines.SCORES_AGAINST_SERIAL_WORDY if setup.vocabulary > LARGE_VOCABULARY else lines.SCORES_AGAINST_SERIAL
     rates: dict[str, list[float]] = {name: [] for name in (ENGINE, RESUMED, SERIAL, ECHO)}
     computed: list[float] = []
@@ -79,7 +82,7 @@ async def likelihoods(setup: Setup) -> list[Row]:
     rows = _rows(rates, computed, goal)
     for row in rows:
         say(row.sentence())
-    return rows
+    return [*rows, *await perplexity_rates(setup), *await fidelity_memory(setup)]
 
 
 def _rows(rates: dict[str, list[float]], computed: Sequence[float], goal: Goal) -> list[Row]:

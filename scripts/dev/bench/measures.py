@@ -21,6 +21,7 @@ from nightjar.config.load_settings import LoadSettings
 from nightjar.scripts.dev.bench import rows as lines
 from nightjar.scripts.dev.bench.baselines import Apart, BareLoop, Serial
 from nightjar.scripts.dev.bench.engine_side import EngineSide, Played
+from nightjar.scripts.dev.bench.programs import PerplexityProgram
 from nightjar.scripts.dev.bench.rows import Goal, Row, not_measured, ratio
 from nightjar.scripts.dev.bench.server import Server, ServerProgram
 from nightjar.scripts.dev.bench.whole import Load, Pipeline
@@ -69,6 +70,8 @@ class Setup:
     vocabulary: int
     parameters: int
     large: bool = False
+    perplexity: PerplexityProgram | None = None
+    """llama.cpp's own measure of perplexity, to compare with."""
 
     def load(self, slots: int = SLOTS, context: int = CONTEXT) -> LoadSettings:
         return LoadSettings(slots=slots, context=context, threads=self.threads)

@@ -58,6 +58,9 @@ SCORES_AGAINST_ECHO = Goal(bound=100.0)
 SCORES_AGAINST_EVALUTION = Goal(bound=15.0)
 SCORES_AGAINST_SERIAL = Goal(bound=1.1)
 SCORES_AGAINST_SERIAL_WORDY = Goal(bound=1.3)
+PERPLEXITY = Goal(bound=0.95)
+FIDELITY_MEMORY_MB = Goal(bound=500.0, at_most=True)
+FIDELITY_FILE_MB = Goal(bound=200.0, at_most=True)
 
 
 @dataclass(frozen=True, kw_only=True)

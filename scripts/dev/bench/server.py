@@ -97,6 +97,11 @@ class Server:
             self._child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=output, stderr=subprocess.STDOUT)
         self._await_health()
 
+    @property
+    def base_url(self) -> str:
+        """Where it speaks OpenAI's protocol."""
+        return f"http://127.0.0.1:{self._port}/v1"
+
     def run(self, workload: Workload) -> Delivered:
         began = time.perf_counter()
         with ThreadPoolExecutor(workload.at_once) as clients:

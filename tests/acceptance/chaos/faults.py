@@ -15,8 +15,7 @@ from typing import Any
 import psutil
 
 from nightjar.jobs.database import Database
-from tests.acceptance.chaos.house import DEMO, LEASE_S, RUN, House
-from tests.acceptance.chaos.scripted_worker import MODEL
+from tests.acceptance.chaos.house import LEASE_S, RUN, House
 from tests.workbench import make_run
 
 KINDS = (
@@ -113,8 +112,7 @@ async def endure(
 ) -> Counter[str]:
     """Creates a run, causes faults at even steps of its progress, and waits until DONE. Returns the faults by kind."""
     chance = random.Random(seed)
-    model = DEMO if house.demo_model else MODEL
-    await make_run(RUN, sequences=sequences, turns=turns, model=model, set_parameters={"max_tokens": 80})
+    await make_run(RUN, sequences=sequences, turns=turns, model=house.model, set_parameters={"max_tokens": 80})
     total = sequences * turns
     steps = sorted(chance.sample(range(1, total - total // 20), faults))
     striker = Faults(house=house, chance=chance)

@@ -31,6 +31,8 @@ PROJECT = Path(__file__).resolve().parents[3]
 RUN = "chaos"
 LEASE_S = 3
 DEMO = "nightjar-demo"
+CLOUD = "cloud"
+SCRIPTED = "scripted"
 
 
 def free_port() -> int:
@@ -51,6 +53,8 @@ class House:
     knobs: dict[str, Any]
     demo_model: bool = False
     """Workers hold the bundled demo model instead of the scripted engine."""
+    registry: str | None = None
+    """models.toml of a model `cloud` at an endpoint, which the workers serve instead."""
     test_commands: bool = False
     """Start mongod so that it can be told to fail."""
     embedded: bool = False
@@ -74,6 +78,11 @@ class House:
         servers = [] if self.embedded else ["mongo", "redis"]
         dispatchers = ["dispatcher", *(f"dispatcher{n}" for n in range(1, self.dispatchers))]
         return [*servers, *dispatchers, *(f"worker{n}" for n in range(self.workers))]
+
+    @property
+    def model(self) -> str:
+        """What its workers serve."""
+        return CLOUD if self.registry is not None else DEMO if self.demo_model else SCRIPTED
 
     @property
     def home(self) -> Path:
@@ -111,6 +120,10 @@ class House:
             ]
         if name.startswith("dispatcher"):
             return [sys.executable, "-m", "nightjar", "dispatcher"]
+        if self.registry is not None:
+            self.home.mkdir(exist_ok=True)
+            (self.home / "models.toml").write_text(self.registry, encoding="utf-8")
+            return [sys.executable, "-m", "nightjar", "worker", "--model", CLOUD, "--gpu", "none"]
         if self.demo_model:
             return [sys.executable, "-m", "nightjar", "worker", "--model", DEMO, "--gpu", "none", "--slots", "4"]
         return [sys.executable, "-m", "tests.acceptance.chaos.scripted_worker"]

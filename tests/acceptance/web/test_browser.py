@@ -31,6 +31,7 @@ PAGES = (
     "/models/nightjar-demo/settings",
     "/play",
     "/search",
+    "/duplicates",
     "/search?q=fox",
     "/new",
     "/workers",

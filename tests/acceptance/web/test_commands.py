@@ -31,6 +31,15 @@ def test_users_and_tokens_and_who_may_be_served(home: Home) -> None:
     assert secret.startswith("nj_")
     rows = json.loads(home.ok("token", "list", "--json"))["tokens"]
     assert [(row["name"], row["user"], row["scopes"]) for row in rows] == [("grafana", "ann", ["metrics"])]
+    said = home.ok("token", "budget", "grafana", "--budget", "5", "--tokens-a-day", "1000")
+    assert "$5.0000 a month, 1,000 tokens a day" in said
+    [row] = json.loads(home.ok("token", "list", "--json"))["tokens"]
+    assert row["limits"] == {"usd_day": None, "usd_month": 5, "tokens_day": 1000, "tokens_month": None}
+    assert row["use"] == []
+    assert "1,000 tokens a day" in home.ok("token", "list")
+    assert "no limit" in home.ok("token", "budget", "grafana")
+    wrong = home.run("token", "budget", "grafana", "--budget", "-1")
+    assert (wrong.returncode, "more than 0" in wrong.stderr) == (2, True)
     stored = home.find("users") + home.find("api_tokens")
     assert "a long enough one" not in str(stored)
     assert secret not in str(stored)

@@ -17,7 +17,7 @@ from nightjar.workers.engine.engine import BatchEngine
 from nightjar.workers.engine.loading import load
 from nightjar.workers.engine.request import Request, Scored, ScoreRequest
 from nightjar.workers.library.inspect import read_facts
-from tests.gguf_files import write_llama, write_mamba
+from tests.gguf_files import write_llama, write_lora, write_mamba
 from tests.plain_scores import MICRO_BATCH, PLAIN_CONTEXT, Ids, PlainScorer
 from tests.smollm2 import smollm2
 
@@ -30,10 +30,13 @@ MODELS: dict[str, Callable[[Path], Path]] = {
 }
 
 
+Adapters = Sequence[tuple[Path, float]]
+
+
 @asynccontextmanager
-async def opened(path: Path, **settings: Any) -> AsyncIterator[BatchEngine]:
+async def opened(path: Path, adapters: Adapters = (), **settings: Any) -> AsyncIterator[BatchEngine]:
     own = LoadSettings(threads=1, slots=1, context=PLAIN_CONTEXT, n_ubatch=MICRO_BATCH, **settings)
-    async with await load(path, settings=own, facts=read_facts(path, "m"), gpu="none") as engine:
+    async with await load(path, settings=own, facts=read_facts(path, "m"), gpu="none", adapters=adapters) as engine:
         yield engine
 
 
@@ -57,8 +60,8 @@ def questions(vocabulary: int) -> list[ScoreRequest]:
     return [*asked, ScoreRequest(id="w", context=window[:1], continuations=(window[1:],))]
 
 
-def plainly(path: Path, asked: Sequence[ScoreRequest]) -> list[tuple[Scored, ...]]:
-    plain = PlainScorer(path)
+def plainly(path: Path, asked: Sequence[ScoreRequest], adapters: Adapters = ()) -> list[tuple[Scored, ...]]:
+    plain = PlainScorer(path, adapters)
     try:
         return [tuple(plain.score(request.context, text) for text in request.continuations) for request in asked]
     finally:
@@ -87,6 +90,31 @@ async def test_under_reproducible_every_bit_is_the_plain_references(name: str, t
         assert all(result.computed_tokens >= len(request.context) for request, result in zip(asked, again, strict=True))
     else:
         assert again[1].reused_tokens > 3 * 128, "the header's pieces were shared"
+
+
+@pytest.mark.parametrize("quantisation", ["F32", "Q8_0"])
+async def test_with_adapters_every_bit_is_the_plain_references(quantisation: str, tmp_path: Path) -> None:
+    """Two LoRA adapters at their scales, item by item; in branches up to rounding. Without them it says otherwise."""
+    path = write_llama(tmp_path / "m.gguf", vocab=600, quantisation=quantisation)
+    adapters = [
+        (write_lora(tmp_path / "one.gguf"), 0.5),
+        (write_lora(tmp_path / "two.gguf", rank=2), 1.0),
+    ]
+    asked = questions(600)
+    async with opened(path, adapters, reproducible=True) as engine:
+        results = [result.scored for result in await asyncio.gather(*map(engine.score, asked))]
+    expected = plainly(path, asked, adapters)
+    assert results == expected
+    assert plainly(path, asked)[0] != expected[0]
+    assert plainly(path, asked, adapters[:1])[0] != expected[0]
+    if quantisation != "F32":  # on quantised weights branches say otherwise by batch shape
+        return
+    async with opened(path, adapters, flash_attention=False) as engine:
+        branches = await asyncio.gather(*map(engine.score, asked))
+    for got, wanted in zip(branches, expected, strict=True):
+        assert got.layout == "branches"
+        for one, other in zip(got.scored, wanted, strict=True):
+            assert np.abs(np.subtract(one.logprobs, other.logprobs)).sum() < 1e-3
 
 
 async def test_branches_are_the_plain_reference_up_to_rounding(tmp_path: Path) -> None:

@@ -10,10 +10,11 @@ import pytest
 
 from nightjar.config.load_settings import LoadSettings
 from nightjar.jobs.fidelity import Deviations
-from nightjar.pipeline.fidelity.numbers import FidelityNumbers, fidelity_numbers
-from nightjar.scripts import fidelity as comparing
-from nightjar.scripts.fidelity import LoadComparison, ReadMaterial, TextSource, read_material
+from nightjar.pipeline.report.data.fidelity_numbers import FidelityNumbers, fidelity_numbers
+from nightjar.scripts.fidelity import ReadMaterial, TextSource, read_material
 from nightjar.workers.engine.device import Device, this_device
+from nightjar.workers.fidelity import comparison
+from nightjar.workers.fidelity.comparison import LoadComparison
 from nightjar.workers.fidelity.loads import FidelityLoad
 from nightjar.workers.fidelity.passages import WindowLayout, places_of
 from nightjar.workers.library.find import ModelEntry
@@ -51,14 +52,18 @@ def material(loads: list[FidelityLoad]) -> ReadMaterial:
 def compared(
     material: ReadMaterial, loads: list[FidelityLoad], *, apart: bool = False, device: Device | None = None
 ) -> tuple[dict[str, FidelityNumbers], dict[str, Deviations], tuple[str, ...]]:
-    comparison = LoadComparison(
-        material=material, device=device or this_device("none"), apart=apart, seed=1, folder=Path(tempfile.gettempdir())
+    work = LoadComparison(
+        passages=material.passages,
+        device=device or this_device("none"),
+        apart=apart,
+        seed=1,
+        folder=Path(tempfile.gettempdir()),
     )
-    found = comparison.compare(loads[0], loads[1:])
+    found = work.compare(loads[0], loads[1:])
     measured = {side.label: deviations for side, deviations in found.candidates}
     places = places_of(material.passages)
     summed = {label: fidelity_numbers(each, places, material.unit) for label, each in measured.items()}
-    return summed, measured, tuple(notice.text for notice in found.notices)
+    return summed, measured, () if found.not_together is None else (found.not_together,)
 
 
 @pytest.fixture(scope="module")
@@ -113,7 +118,7 @@ def test_apart_the_estimates_are_within_their_error(
 def test_what_does_not_fit_together_is_measured_apart_and_says_so(
     material: ReadMaterial, loads: list[FidelityLoad], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(comparing, "fit_together", lambda *_: False)
+    monkeypatch.setattr(comparison, "fit_together", lambda *_: False)
     numbers, _, [notice] = compared(material, loads[:2])
     assert not numbers["Q8_0"].exact
     assert notice.startswith("Q8_0 and reference do not fit")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from nightjar.config.errors import ModelFileError
@@ -16,29 +15,9 @@ from nightjar.workers.engine.request import Request
 from nightjar.workers.library.digests import DigestCache
 from nightjar.workers.library.find import find_model
 from nightjar.workers.library.inspect import entry_facts
-from tests.gguf_files import write_gguf, write_llama
+from tests.gguf_files import write_gguf, write_llama, write_lora
 
-WIDTH, RANK = 64, 4
-
-
-def write_lora(path: Path, *, architecture: str = "llama", width: int = WIDTH) -> Path:
-    """A strong random adapter of the first layer's query and of the output."""
-    import gguf
-
-    random = np.random.default_rng(3)
-    writer = gguf.GGUFWriter(path, architecture)
-    writer.add_type("adapter")
-    writer.add_string("adapter.type", "lora")
-    writer.add_float32("adapter.lora.alpha", float(RANK))
-    for name in ("blk.0.attn_q.weight", "blk.0.ffn_down.weight"):
-        inner = width if "attn" in name else 2 * width
-        writer.add_tensor(f"{name}.lora_a", random.standard_normal((RANK, inner)).astype(np.float32))
-        writer.add_tensor(f"{name}.lora_b", random.standard_normal((width, RANK)).astype(np.float32))
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
-    return path
+WIDTH = 64
 
 
 @pytest.fixture

@@ -20,6 +20,7 @@ from nightjar.pipeline.nights.schedules import add_schedule, fire_due
 from nightjar.pipeline.nights.ticks import Rules, run_name
 from nightjar.pipeline.runs.producer import enqueue
 from nightjar.pipeline.runs.request import make_request
+from nightjar.pipeline.suites.benchmarks.ladders import ladder
 from nightjar.pipeline.suites.content import SuiteContent
 from nightjar.pipeline.suites.importer import import_suite
 
@@ -69,6 +70,23 @@ async def test_a_tick_makes_one_run_with_its_name_day_and_parameters(database: D
     schedule = await stored()
     assert (schedule.last_tick, schedule.claimed_tick) == (TICK, None)
     assert (schedule.last_run, schedule.last_error) == (run.name, None)
+
+
+async def test_each_night_has_waves_where_the_schedule_says_until_decided(database: Database) -> None:
+    """Frozen with each run, at a look each; only the first wave has jobs."""
+    await import_suite(ladder("needle", (1024, 2048), each=20, seed=0), database)
+    options: dict[str, Any] = {"suite": "ladder-needle", "models": ("m", "n"), "known_models": ("m", "n"), "repeats": 1}
+    await make_schedule(database, until="decided", margin=0.1, **options)
+    nights = [await fire_due(database, TICK)]
+    await end_runs(database)
+    nights.append(await fire_due(database, TICK + timedelta(days=1)))
+    for (run,) in nights:
+        assert run.waves is not None
+        plan = run.waves.plan
+        assert (plan.metric, plan.margin, plan.count) == ("includes", 0.1, 3)
+        assert (run.jobs_total, run.waves.asked) == (2 * 20, 20)
+    with pytest.raises(UsageError, match="goes from end to end"):
+        await make_schedule(database, "other", until="decided", margin=7.0, **options)
 
 
 async def test_many_dispatchers_at_once_make_one_run(database: Database) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import io
+import json
 import os
 from pathlib import Path
 
@@ -11,11 +13,12 @@ from PIL import Image
 
 from nightjar.config.errors import ModelFileError, UnknownNameError, UsageError
 from nightjar.workers.library.digests import DigestCache
-from nightjar.workers.photos import decode, index
-from nightjar.workers.photos.index import index_photos, photos_like, search_photos
+from nightjar.workers.photos import decode, index, store
+from nightjar.workers.photos.index import index_photos
 from nightjar.workers.photos.picture_model import PictureModel
+from nightjar.workers.photos.search import photos_like, search_photos
 from nightjar.workers.photos.store import folder_id, forget_folder, read_indexes, thumbnail
-from tests.onnx_file import write_colour_model
+from tests.onnx_file import HEIGHT, PREPARATION, WIDTH, write_colour_model
 from tests.word_embedder import WordEmbedder
 
 RED, BLUE, GREEN = (220, 30, 30), (30, 30, 220), (30, 200, 30)
@@ -152,6 +155,61 @@ async def test_photos_are_found_by_what_they_show(album: Path, tmp_path: Path, c
     assert "another model" in (await photos_like(tmp_path / "asked.png", 3, home, colours))[1][0]
 
 
+@pytest.mark.parametrize("kind", ["clip", "siglip"])
+async def test_words_find_what_photos_show(album: Path, tmp_path: Path, kind: str) -> None:
+    """Though nothing that is known of the photo says it; what its text says in so many words still comes first."""
+    model = PictureModel(write_colour_model(tmp_path / "model", kind=kind), DigestCache(tmp_path / "digests.json"))
+    home, embedder = tmp_path / "home", WordEmbedder()
+    await index_photos(album, home, embedder, model)
+    photos, notices = await search_photos("Blue", 3, home, embedder, model)
+    assert Path(photos[0].path).name == "fjord_boat.png"
+    assert (photos[0].exact, notices) == (False, [])
+    assert photos[0].shows == max(photo.shows or 0 for photo in photos) > 0.9
+    photos, _ = await search_photos("sea", 3, home, embedder, model)
+    assert [Path(photo.path).name for photo in photos][:2] == ["IMG_0001.jpg", "fjord_boat.png"], (
+        "a red one, at the sea"
+    )
+    assert (await search_photos("sea " * 5_000, 1, home, embedder, model))[0], "a long text is cut"
+    assert {photo.shows for photo in (await search_photos("blue", 3, home, embedder))[0]} == {None}
+
+
+async def test_a_model_that_takes_no_words(album: Path, tmp_path: Path) -> None:
+    """It says so; so does one that was not indexed with; encoders of two models are no model."""
+    digests, home, embedder = DigestCache(tmp_path / "digests.json"), tmp_path / "home", WordEmbedder()
+    silent = PictureModel(write_colour_model(tmp_path / "silent", words=False), digests)
+    await index_photos(album, home, embedder, silent)
+    assert "no text encoder" in (await search_photos("blue", 3, home, embedder, silent))[1][0]
+    other = PictureModel(write_colour_model(tmp_path / "other", image_mean=[0.5, 0.5, 0.5]), digests)
+    photos, notices = await search_photos("blue", 3, home, embedder, other)
+    assert {photo.shows for photo in photos} == {None}
+    assert "another model" in notices[0]
+    for file, text, why in (
+        ("config.json", '{"model_type": "bert"}', "'bert'"),
+        ("tokenizer.json", "{", "cannot be read"),
+        ("config.json", '{"model_type": "siglip"}', "no pooler_output"),
+    ):
+        broken = write_colour_model(tmp_path / why)
+        (broken / file).write_text(text)
+        with pytest.raises(ModelFileError, match=why):
+            PictureModel(broken, digests).embed_words("blue")
+
+
+async def test_one_host_serves_a_folder(album: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On another one that shares the home nothing is found, and it says where it is."""
+    home, embedder = tmp_path / "home", WordEmbedder()
+    monkeypatch.setattr(store.socket, "gethostname", lambda: "attic")
+    await index_photos(album, home, embedder, None)
+    monkeypatch.setattr(store.socket, "gethostname", lambda: "cellar")
+    photos, notices = await search_photos("lighthouse", 3, home, embedder)
+    assert photos == []
+    assert "served by the host attic" in notices[0]
+    with pytest.raises(UsageError, match="indexed by the host attic"):
+        await index_photos(album, home, embedder, None)
+    done = await index_photos(album, home, embedder, None, take_over=True)
+    assert (done.photos, done.opened) == (3, 0)
+    assert (await search_photos("lighthouse", 3, home, embedder))[1] == []
+
+
 async def test_a_thumbnail_holds_no_place(album: Path, tmp_path: Path) -> None:
     """Nor any other EXIF; it is had by ids alone, and forgotten with its folder."""
     home = tmp_path / "home"
@@ -184,21 +242,22 @@ def test_heic_and_what_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
     heic = tmp_path / "photo.heic"
     from_pillow(Image.new("RGB", (64, 48), BLUE)).save(heic)
-    made = decode.read_photo(str(heic), 8)
+    made = decode.read_photo(str(heic), {"width": 8, "height": 8, "shortest": None, "resample": 3})
     assert (made["width"], made["height"]) == (64, 48)
+    assert len(base64.b64decode(made["pixels"])) == 8 * 8 * 3
     (tmp_path / "folder").mkdir()
     save(tmp_path / "folder/photo.png", RED)
     (tmp_path / "way").symlink_to(tmp_path / "folder")
     for path, why in ((tmp_path / "way/photo.png", "link"), (tmp_path / "folder", "no file")):
         with pytest.raises((ValueError, OSError), match=why):
-            decode.read_photo(str(path), 0)
+            decode.read_photo(str(path), None)
     for form in ("EPS", "PPM"):  # the first would be run by another program
         Image.new("RGB", (8, 8), RED).save(tmp_path / "other.jpg", format=form)
         with pytest.raises(ValueError, match="cannot be read as a picture"):
-            decode.read_photo(str(tmp_path / "other.jpg"), 0)
+            decode.read_photo(str(tmp_path / "other.jpg"), None)
     monkeypatch.setattr(decode, "MOST_PIXELS", 100)
     with pytest.raises(ValueError, match="60 x 40 pixels"):
-        decode.read_photo(str(tmp_path / "folder/photo.png"), 0)
+        decode.read_photo(str(tmp_path / "folder/photo.png"), None)
 
 
 async def test_folders_that_cannot_be_indexed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -213,5 +272,8 @@ async def test_folders_that_cannot_be_indexed(tmp_path: Path, monkeypatch: pytes
     with pytest.raises(ModelFileError, match=r"vision_model\.onnx"):
         PictureModel(tmp_path, DigestCache(tmp_path / "digests.json"))
     (tmp_path / "vision_model.onnx").write_bytes(b"no model")
-    with pytest.raises(ModelFileError, match="cannot be loaded"):
+    with pytest.raises(ModelFileError, match=r"has no preprocessor_config\.json"):
         PictureModel(tmp_path, DigestCache(tmp_path / "digests.json"))
+    (tmp_path / "preprocessor_config.json").write_text(json.dumps(PREPARATION))
+    with pytest.raises(ModelFileError, match="cannot be loaded"):
+        PictureModel(tmp_path, DigestCache(tmp_path / "digests.json")).embed(bytes(WIDTH * HEIGHT * 3))

@@ -24,10 +24,11 @@ from nightjar.jobs.unindexed import find_unindexed
 from nightjar.jobs.vector_reading import LIVE_RUN
 from nightjar.jobs.vectors import TextKind, being_indexed
 from nightjar.pipeline.search import matrix, start
+from nightjar.pipeline.search.duplicates import find_equal_replies
 from nightjar.pipeline.search.index import index_texts
 from nightjar.pipeline.search.matrix import VectorMatrix, map_matrix
 from nightjar.pipeline.search.question import SearchAnswer, SearchQuestion
-from nightjar.pipeline.search.start import find_equal_replies, search
+from nightjar.pipeline.search.start import search
 from tests.documents import a_job, a_run, a_turn
 from tests.word_embedder import WordEmbedder
 

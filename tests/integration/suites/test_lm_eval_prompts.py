@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -11,15 +9,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nightjar.jobs.sequences import Choices, Sequence, TextRule
+from nightjar.jobs.sequences import Choices, TextRule
 from nightjar.pipeline.scoring.likelihood_scorers import OF_CHOICES
 from nightjar.pipeline.scoring.scorer import Context
 from nightjar.pipeline.suites.benchmarks.catalogue import BENCHMARKS, HowAsked, suite_of
 from nightjar.pipeline.suites.benchmarks.wikitext import plain_article
 from nightjar.pipeline.transcripts import ChoiceRow, LikelihoodRow
 from nightjar.workers.conversation.text_windows import Vocabulary, plan_windows
+from tests.lm_eval_requests import our_requests, task_file_of, their_requests
 
-lm_eval = pytest.importorskip("lm_eval.tasks")
+pytest.importorskip("lm_eval.tasks")
 Rows = list[dict[str, Any]]
 
 ARC = [
@@ -84,45 +83,6 @@ CASES: list[tuple[str, str, dict[str, Rows], int]] = [
 ]
 
 
-@cache
-def manager() -> Any:
-    return lm_eval.TaskManager()
-
-
-def theirs(task: str, splits: dict[str, Rows], shots: int, folder: Path) -> list[tuple[str, str]]:
-    """(context, continuation) of each request, in order; a generated one has no continuation."""
-    files = {}
-    for split, rows in splits.items():
-        files[split] = str(folder / f"{split}.jsonl")
-        Path(files[split]).write_text("".join(json.dumps(row) + "\n" for row in rows))
-    override = {"dataset_path": "json", "dataset_name": None, "dataset_kwargs": {"data_files": files}}
-    from lm_eval.api.task import ConfigurableTask
-    from lm_eval.tasks._yaml_loader import load_yaml
-
-    if task == "truthfulqa_mc2":  # only its own functions need it
-        pytest.importorskip("rouge_score")
-    config = load_yaml(manager().task_index[task].yaml_path) | override | {"num_fewshot": shots}
-    one = ConfigurableTask(config={key: value for key, value in config.items() if key != "tag"})
-    one.set_fewshot_seed(1234)
-    one.build_all_requests()
-    return [(each.args[0], each.args[1] if isinstance(each.args[1], str) else "") for each in one.instances]
-
-
-def ours(sequences: tuple[Sequence, ...]) -> list[tuple[str, str]]:
-    """The same of our sequences: what stands before each choice, and the choice."""
-    pairs = []
-    for sequence in sequences:
-        (turn,) = sequence.turns
-        before = sequence.system or ""
-        if turn.choices is None:
-            pairs.append((before + turn.prompt, ""))
-        else:
-            contexts = turn.choices.contexts or (turn.prompt,) * len(turn.choices.texts)
-            texts = zip(contexts, turn.choices.texts, strict=True)
-            pairs += [(before + context, turn.choices.delimiter + text) for context, text in texts]
-    return pairs
-
-
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize(("name", "task", "splits", "shots"), CASES)
 def test_a_task_s_requests_are_ours(
@@ -132,7 +92,10 @@ def test_a_task_s_requests_are_ours(
     benchmark = BENCHMARKS[name]
     asked = HowAsked(shots=shots) if benchmark.takes_shots else HowAsked()
 
-    assert ours(suite_of(benchmark, splits, asked, None).sequences) == theirs(task, splits, shots, tmp_path)
+    if task == "truthfulqa_mc2":  # only its own functions need it
+        pytest.importorskip("rouge_score")
+    theirs = their_requests(task_file_of(task), splits, shots, tmp_path)
+    assert our_requests(suite_of(benchmark, splits, asked, None).sequences) == theirs
 
 
 @given(length=st.integers(1, 90), window=st.integers(2, 25))

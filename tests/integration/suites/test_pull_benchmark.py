@@ -5,14 +5,16 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from nightjar.config.errors import HubError, SuiteError, UnknownNameError
+from nightjar.config.errors import HubError, SuiteError, UnknownNameError, UsageError
 from nightjar.config.settings import Settings
+from nightjar.pipeline.scoring.math_check import missing_math
 from nightjar.pipeline.suites.benchmarks.catalogue import HowAsked
 from nightjar.scripts.views.suite_pull import fetch_suite, hub_for, known_benchmark, offer
 from nightjar.workers.library.hub import Hub
@@ -90,3 +92,14 @@ def test_names_and_files_that_are_not_there_are_told(hub: Hub) -> None:
         known_benchmark("arc-eazy")
     with pytest.raises(SuiteError, match="has no file for the split 'train'"):
         offer(known_benchmark("arc-easy"), HowAsked(shots=2), hub, None)
+
+
+def test_what_replies_are_checked_with_is_asked_for_before_anything_is_fetched(
+    hub: Hub, server: LocalHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "math_verify", None)
+    missing_math.cache_clear()
+    with pytest.raises(UsageError, match=r"not installed. Install it with: .*\[math\]"):
+        offer(known_benchmark("math-500"), HowAsked(), hub, None)
+    missing_math.cache_clear()
+    assert server.downloads() == []

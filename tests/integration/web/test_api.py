@@ -12,6 +12,8 @@ from nightjar.jobs.accounts import add_token
 from nightjar.jobs.database import Database
 from nightjar.jobs.documents import Run
 from nightjar.jobs.states import RunKind, RunStatus
+from nightjar.pipeline.suites.benchmarks.ladders import ladder
+from nightjar.pipeline.suites.importer import import_suite
 from tests.integration.web.conftest import Visits
 from tests.integration.web.test_pages import add_turns
 
@@ -82,6 +84,27 @@ async def test_a_run_is_made_once(visits: Visits, run: Run) -> None:
         unknown = await client.post("/api/runs", json={**body, "models": ["other"]})
         assert unknown.status_code == 404
     assert await Run.find_all().count() == 2
+
+
+async def test_a_run_may_stop_when_it_is_decided(
+    visits: Visits, run: Run, settings: Settings, database: Database
+) -> None:
+    """As `nightjar enqueue` has it, held against a model, too."""
+    settings.models_file.write_text('[m]\npath = "m.gguf"\n[n]\npath = "n.gguf"\n')
+    await import_suite(ladder("needle", (1024, 2048), each=20, seed=0), database)
+    body = {"suite": "ladder-needle", "models": ["m", "n"], "until": "decided", "margin": 0.1, "fidelity_to": "m"}
+    async with await visits.owner() as client:
+        made = await client.post("/api/runs", json={**body, "name": "d"})
+        assert (made.status_code, made.json()["run"]["jobs_added"]) == (201, 40)
+        for field, value in {"until": "later", "margin": -1, "primary": "other", "suite": "tales"}.items():
+            refused = await client.post("/api/runs", json={**body, field: value})
+            assert refused.status_code in (400, 404), field
+        shown = (await client.get("/api/runs/d")).json()["run"]
+    assert shown["fidelity"]["reference"] == "m"
+    found = await Run.find_one({"name": "d"})
+    assert found is not None
+    assert found.waves is not None
+    assert (found.waves.plan.metric, found.waves.plan.margin) == ("includes", 0.1)
 
 
 async def test_what_is_done_about_a_run(visits: Visits, run: Run, database: Database) -> None:

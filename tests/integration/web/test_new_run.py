@@ -14,6 +14,8 @@ from nightjar.jobs.models import SpeedProbe
 from nightjar.jobs.nights import Schedule
 from nightjar.jobs.published import publish_model
 from nightjar.jobs.speeds import SpeedKey, keep_speed
+from nightjar.pipeline.suites.benchmarks.ladders import ladder
+from nightjar.pipeline.suites.importer import import_suite
 from tests.factories import model_facts
 from tests.integration.web.conftest import Visits
 from tests.integration.web.test_pages import add_turns, get
@@ -51,6 +53,41 @@ async def test_it_is_checked_before_it_can_be_made(visits: Visits, run: Run) -> 
     second = await Run.find_one({"name": "second"})
     assert second is not None
     assert (second.repeats, second.jobs_total) == (2, 4)
+
+
+async def test_it_may_stop_when_it_is_decided_and_be_held_against_a_model(
+    visits: Visits, run: Run, settings: Settings, database: Database
+) -> None:
+    """The preflight says when it is looked at; the command is the same; what cannot be decided is refused."""
+    settings.models_file.write_text('[m]\npath = "m.gguf"\n[n]\npath = "n.gguf"\n')
+    await import_suite(ladder("needle", (1024, 2048), each=20, seed=0), database)
+    asked = "/new?suite=ladder-needle&until=decided&margin=0.1&fidelity_to=m&name=d"
+    chosen = f"{asked}&model=m&model=n"
+    async with await visits.owner() as client:
+        text = await get(client, chosen)
+        assert "3 looks by includes, after 20, 30, 40 of 40; differences within 0.1 are none" in text
+        command = "--model m --model n --name d --fidelity-to m --until decided --margin 0.1"
+        assert f"nightjar enqueue --suite ladder-needle {command}" in text
+        assert '<option value="decided" selected>' in text
+        wrongs = {
+            f"{asked}&model=m": "is the run's only model",
+            chosen.replace("0.1", "seven"): "give a number",
+            chosen.replace("0.1", "7"): "goes from end to end",
+            f"{chosen}&primary=other": "no metric to decide by",
+            chosen.replace("until=decided", "until="): "--margin says how --until decided decides",
+        }
+        for wrong, why in wrongs.items():
+            refused = await get(client, wrong)
+            assert why in refused.replace("&#39;", "'"), wrong
+            assert "Make the run" not in refused
+        made = await client.post("/runs/make", content=chosen.partition("?")[2], headers={"hx-request": "true"})
+        assert made.headers["hx-redirect"] == "/runs/d"
+    found = await Run.find_one({"name": "d"})
+    assert found is not None
+    assert found.waves is not None
+    assert (found.waves.plan.margin, found.jobs_total) == (0.1, 40)
+    assert found.fidelity is not None
+    assert found.fidelity.reference == "m"
 
 
 async def test_it_says_how_long_that_takes(visits: Visits, run: Run, database: Database) -> None:

@@ -68,6 +68,7 @@ async def test_every_page_of_an_empty_home_says_the_next_step(visits: Visits) ->
             "/trend",
             "/schedules",
             "/search",
+            "/duplicates",
         ):
             text = await get(client, path)
             assert text.startswith("<!doctype html>"), path

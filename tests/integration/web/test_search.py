@@ -15,6 +15,7 @@ from nightjar.config.settings import Settings
 from nightjar.jobs.account_documents import Role
 from nightjar.jobs.database import Database
 from nightjar.jobs.documents import Run
+from nightjar.jobs.photo_homes import announce_photos
 from nightjar.jobs.queue import Doorbell
 from nightjar.web.app import create_app
 from nightjar.web.gate import GateRules
@@ -95,3 +96,29 @@ async def test_thumbnails_are_had_by_id_and_by_the_owner_alone(
             assert (await client.get(path)).status_code == 404
     async with await visits.somebody(Role.VIEWER) as client:
         assert (await client.get(address)).status_code == 403
+
+
+async def test_replies_that_are_nearly_the_same(with_model: Visits, run: Run, database: Database) -> None:
+    """A page of its own: group by group, with the way to the first; a nearness that is none is refused."""
+    first = await add_turns(database, f"The keeper lit the lamp in the lighthouse. {MARKUP}")
+    await add_turns(database, f"The keeper lit the lamp in the light house. {MARKUP}", sequence="b")
+    async with await with_model.owner() as client:
+        assert 'name="least"' in (await client.get("/duplicates")).text
+        text = await answered(client, "/duplicates?run=nightly&least=0.8")
+        assert "1 group among the replies of nightly." in text
+        assert f"#t{first.id}" in text
+        assert not [tag for tag, _ in Tags(text).found if tag in ("img", "b")]
+        assert "No two replies are that near." in await answered(client, "/duplicates?run=nightly&least=1")
+        for least in ("2", "near", "nan"):
+            assert (await client.get(f"/duplicates?run=nightly&least={least}")).status_code == 400, least
+        assert (await client.get("/duplicates?run=nobody")).status_code == 404
+
+
+async def test_who_else_serves_photos(with_model: Visits, run: Run, database: Database) -> None:
+    """Said to those who may see photos, by the name of the host."""
+    await add_turns(database, "A beacon.")
+    await announce_photos("another home", "attic", 1, 7, database)
+    async with await with_model.owner() as client:
+        assert "served by the host attic" in await answered(client, "/search?q=beacon")
+    async with await with_model.somebody(Role.VIEWER) as client:
+        assert "attic" not in await answered(client, "/search?q=beacon")

@@ -43,6 +43,7 @@ PAGES = (
     "/compare",
     "/trend",
     "/search",
+    "/duplicates",
     "/schedules",
     "/suites",
     "/models",

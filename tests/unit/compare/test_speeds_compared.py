@@ -51,7 +51,7 @@ def report(*loads: LoadFacts, **worker: Any) -> RunReport:
     worker_facts = WorkerFacts(id="h:1:1", device="CPU", gpu_energy_j=None, **known, **worker)
     [model] = made.models
     source = ModelInput(name="m", digest=None, facts=None, loads=loads, workers=(worker_facts,))
-    return replace(made, models=(replace(timed(model), input=source, resources=resources(source)),))
+    return replace(made, models=(replace(timed(model), input=source, resources=resources(source, 0)),))
 
 
 def timed(model: ModelReport) -> ModelReport:
@@ -145,7 +145,7 @@ def test_speeds_in_one_chart_are_of_one_kind() -> None:
     made = factories.report_of(jobs, SEQUENCES)
     first, second = map(timed, made.models)
     known = ModelInput(name="a", digest=None, facts=None, loads=(loaded(probe=NEW),), workers=())
-    mixed = replace(made, models=(replace(first, resources=resources(known)), second))
+    mixed = replace(made, models=(replace(first, resources=resources(known, 0)), second))
     chart = tradeoff(mixed)
     assert chart is not None
     assert all("(this run)" in str(row) for row in chart.rows)

@@ -350,7 +350,7 @@ def test_the_example_file_lists_every_setting_with_its_default() -> None:
     defaults = Settings().model_dump()
     # No default, or one made of another setting: shown with an example.
     shown = {"mongo_url", "redis_url", "embedded_ports", "hf_endpoint", "ollama_models", "home", "models_dir"}
-    shown |= {"memory_model", "photo_model"}
+    shown |= {"memory_model", "photo_model", "money.usd_per_kwh", "money.reference_model"}
     shown |= {f"night.{key}" for key in ("keep_nights", "reports_url", "smtp_host", "smtp_user", "mail_from")}
     for path in key_paths(Settings):
         if dotted(path) not in {

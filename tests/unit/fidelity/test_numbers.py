@@ -11,9 +11,14 @@ import pytest
 from nightjar.config.errors import UsageError
 from nightjar.jobs.ending import GateOutcome
 from nightjar.jobs.fidelity import Deviations, ScoredPlaces
-from nightjar.pipeline.fidelity.costs import FrontMeasure, pareto_front
-from nightjar.pipeline.fidelity.drift import check_drift, parse_drifts
-from nightjar.pipeline.fidelity.numbers import FidelityNumbers, fidelity_numbers, first_divergence, ratio_estimate
+from nightjar.pipeline.compare.drift import check_drift, parse_drifts
+from nightjar.pipeline.report.data.fidelity_costs import FrontMeasure, pareto_front
+from nightjar.pipeline.report.data.fidelity_numbers import (
+    FidelityNumbers,
+    fidelity_numbers,
+    first_divergence,
+    ratio_estimate,
+)
 from nightjar.workers.fidelity.passages import Passage, places_of
 
 TEXTS, TOKENS = 12, 100

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
-from nightjar.pipeline.fidelity import words
-from nightjar.pipeline.fidelity.numbers import Estimate
+from nightjar.pipeline.report.data import fidelity_words as words
+from nightjar.pipeline.report.data.fidelity_numbers import Estimate
 from nightjar.pipeline.statistics.intervals import Interval
 
 

@@ -50,6 +50,7 @@ class Bench:
             repeat=0,
             sequence_digest="",
             payload=None,
+            live=None,
             variant=None,
         )
         run: Any = SimpleNamespace(name="r", seed=1, set_parameters={}, set_model_parameters={}, variant=lambda _: None)

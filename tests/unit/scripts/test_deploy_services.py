@@ -16,8 +16,9 @@ import yaml
 from prometheus_client.metrics_core import Metric
 
 from nightjar.jobs.states import WorkerStatus
+from nightjar.pipeline.routing.savings import Savings
 from nightjar.web.meters import Meters
-from nightjar.web.metrics import PlacesCollector
+from nightjar.web.metrics import PlacesCollector, SavingsCollector
 
 DEPLOY = Path(__file__).resolve().parents[3] / "scripts" / "deploy"
 COMPOSE = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
@@ -79,7 +80,9 @@ def test_volumes_belong_to_the_user_of_the_image() -> None:
 def exported() -> set[str]:
     """Names of all series that `/metrics` can have."""
     worker: Any = type("Anything", (), {"__getattr__": lambda self, name: 1.0, "state": WorkerStatus.READY})()
-    families = [*Meters().registry.collect(), *PlacesCollector(workers=(worker,), folder=Path("/")).collect()]
+    saved = SavingsCollector(savings=Savings(assumption=""))
+    places = PlacesCollector(workers=(worker,), folder=Path("/"))
+    families = [*Meters().registry.collect(), *places.collect(), *saved.collect()]
     return {name for family in families for name in _series(family)}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from typing import Any
 
 import numpy as np
@@ -10,11 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nightjar.config.errors import UsageError
+from nightjar.jobs.rank_fusion import fused
 from nightjar.jobs.states import JobKind
 from nightjar.jobs.unindexed import IndexableJob
 from nightjar.jobs.vectors import TextKind
+from nightjar.pipeline.search import rank
 from nightjar.pipeline.search.question import MOST_CHARS, SearchQuestion
-from nightjar.pipeline.search.rank import best_matches, fused, groups_of, near_pairs, nearest
+from nightjar.pipeline.search.rank import best_matches, near_groups, nearest
 from nightjar.pipeline.search.sentences import clipped, sentences, with_phrases
 from nightjar.pipeline.search.texts import judges_words, texts_of_job
 from nightjar.workers.embedder.client import request_batches
@@ -47,20 +50,47 @@ def test_what_two_rankings_name_comes_first() -> None:
     assert fused([], ["x"]) == ["x"]
 
 
-@given(st.integers(0, 30), st.floats(-1, 1))
-def test_near_pairs_are_all_pairs_that_are_near(rows: int, least: float) -> None:
-    """In whatever blocks they are computed."""
+@given(st.integers(0, 40), st.floats(-1, 1), st.integers(1, 9), st.integers(1, 9))
+def test_near_groups_are_what_all_near_pairs_connect(rows: int, least: float, block: int, wide: int) -> None:
+    """In whatever blocks they are compared; the largest first."""
     matrix = unit(rows, 3)
-    every = {(a, b) for a in range(rows) for b in range(a + 1, rows) if float(matrix[a] @ matrix[b]) >= least + 1e-5}
-    found = {(a, b) for a, b, _ in near_pairs(matrix, least)}
-    assert every <= found
-    assert all(cosine >= least for *_, cosine in near_pairs(matrix, least))
+    near = np.triu(matrix @ matrix.T >= least, 1)
+    groups = [{at} for at in range(rows)]
+    for one, other in np.argwhere(near):
+        first, second = (next(group for group in groups if at in group) for at in (one, other))
+        if first is not second:
+            groups.remove(second)
+            first |= second
+    expected = sorted((sorted(g) for g in groups if len(g) > 1), key=lambda group: (-len(group), group))
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(rank, "BLOCK", block)
+        patched.setattr(rank, "WIDE", wide)
+        assert near_groups(matrix, np.arange(rows), least) == expected
+        some = np.arange(0, rows, 2)
+        assert near_groups(matrix, some, least) == near_groups(
+            np.ascontiguousarray(matrix[::2]), np.arange(len(some)), least
+        )
 
 
-def test_groups() -> None:
-    """Chains connect; whoever is near nobody is in no group; the largest first."""
-    assert groups_of(7, [(0, 1), (2, 3), (3, 4)]) == [[2, 3, 4], [0, 1]]
-    assert groups_of(3, []) == []
+def test_comparing_is_stopped_between_two_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody waits for it then; memory is that of blocks, whatever the number of rows."""
+    monkeypatch.setattr(rank, "BLOCK", 64)
+    monkeypatch.setattr(rank, "WIDE", 64)
+    asked: list[bool] = []
+
+    def stopped() -> bool:
+        asked.append(True)
+        return len(asked) > 3
+
+    same = np.repeat(unit(1), 4_096, axis=0)
+    assert near_groups(same, np.arange(len(same)), 0.9, stopped) == []
+    assert len(asked) == 4
+    tracemalloc.start()
+    groups = near_groups(same, np.arange(len(same)), 0.9)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert [len(group) for group in groups] == [4_096]
+    assert peak < 3_000_000, "all pairs at once would be 67 MB"
 
 
 def test_each_has_one_match() -> None:

@@ -277,3 +277,33 @@ def test_what_a_benchmark_cannot_be_asked(name: str, asked: HowAsked, told: str)
 def test_rows_of_another_form_are_refused_with_what_is_missing() -> None:
     with pytest.raises(SuiteError, match=r"KeyError: 'choices'.*Name an older commit"):
         made("arc-easy", {"test": [{"question": "Why?"}]})
+
+
+def test_ifeval_asks_in_a_chat_and_names_its_instructions() -> None:
+    """Arguments that a row leaves empty are none; kinds of instructions are tags."""
+    row = {
+        "key": 7,
+        "prompt": "Write, but no commas.",
+        "instruction_id_list": ["punctuation:no_comma", "length_constraints:number_words"],
+        "kwargs": [{"num_words": None}, {"num_words": 9, "relation": "at least", "prompt_to_repeat": None}],
+    }
+    (sequence,) = suite_of(BENCHMARKS["ifeval"], {"train": [row]}, HowAsked(), None).sequences
+
+    assert (sequence.mode, sequence.system, sequence.tags) == (Mode.CHAT, None, ("punctuation", "length_constraints"))
+    assert [one.check for one in sequence.turns[0].expect] == [
+        "ifeval_prompt_strict", "ifeval_prompt_loose", "ifeval_inst_strict", "ifeval_inst_loose",
+    ]  # fmt: skip
+    assert sequence.turns[0].expect[0].value == [
+        {"id": "punctuation:no_comma"},
+        {"id": "length_constraints:number_words", "num_words": 9, "relation": "at least"},
+    ]
+
+
+def test_math_500_wants_the_answer_in_a_box() -> None:
+    row = {"problem": "What is 1/2?", "answer": r"\frac{1}{2}", "subject": "Algebra", "level": 2,
+           "unique_id": "test/algebra/1.json"}  # fmt: skip
+    (sequence,) = suite_of(BENCHMARKS["math-500"], {"test": [row]}, HowAsked(), None).sequences
+
+    assert sequence.turns[0].prompt == "What is 1/2?\n\nPut the final answer into \\boxed{}."
+    assert [(one.check, one.value) for one in sequence.turns[0].expect] == [("math", r"\frac{1}{2}")]
+    assert sequence.tags == ("Algebra", "level 2")

@@ -38,7 +38,7 @@ def recent_warnings() -> tuple[str, ...]:
 
 
 @llama.llama_log_callback  # type: ignore[untyped-decorator]
-def _log(level: int, text: bytes, _: Any) -> None:
+def log_line(level: int, text: bytes, _: Any) -> None:
     line = text.decode("utf-8", "replace")
     if level == _ERROR and line.strip():
         _recent_errors.append(line.strip())
@@ -48,4 +48,4 @@ def _log(level: int, text: bytes, _: Any) -> None:
         llama_log(level, line)
 
 
-llama.llama_log_set(_log, None)  # `_log` lives as long as the module: without it the process would crash
+llama.llama_log_set(log_line, None)  # `log_line` lives as long as the module: without it the process would crash

@@ -91,11 +91,23 @@ class Curated(BaseModel):
         return elements // block * size
 
 
+class CuratedPhotoModel(BaseModel):
+    """A CLIP or SigLIP model in ONNX, for photos."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    repo: str
+    licence: str
+    note: str
+
+
 class CuratedList(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     as_of: date
     models: tuple[Curated, ...]
+    photo_models: tuple[CuratedPhotoModel, ...] = ()
 
 
 def curated_list(file: Path = LIST) -> CuratedList:

@@ -25,7 +25,7 @@ RUN_KEYS = (
     "priority max_tries max_lapses max_crashes fail_on_error jobs_total expanded expanded_at planned judges "
     "self_judging against embed_model measures helpers check schedule tick series deadline_met answer files "
     "stalled_at nightjar_version content created_at finished_at sequences models jobs dead_reasons ending gates "
-    "deliveries transcripts_dropped_at judgings judging_shown judging_under_way variants waves"
+    "deliveries transcripts_dropped_at judgings judging_shown judging_under_way variants waves fidelity"
 ).split()
 MODEL_KEYS = "name digest path jobs loads".split()
 COUNT_KEYS = [*map(str, JobStatus), "turns", "empty"]

@@ -10,9 +10,9 @@ from typing import Any
 from nightjar.jobs.ending import GateResult
 from nightjar.jobs.fidelity import LoadedSide
 from nightjar.jobs.models import flat_facts
-from nightjar.pipeline.fidelity.costs import LoadCosts
-from nightjar.pipeline.fidelity.numbers import FidelityNumbers
-from nightjar.pipeline.report.data.run_report import Notice
+from nightjar.pipeline.report.data.fidelity_costs import LoadCosts
+from nightjar.pipeline.report.data.fidelity_numbers import FidelityNumbers
+from nightjar.pipeline.report.data.notice import Notice
 
 SCHEMA_VERSION = 1
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from nightjar.config.counting import plural
-from nightjar.pipeline.fidelity.numbers import Divergence, Estimate, FidelityNumbers, Stretch
-from nightjar.pipeline.fidelity.result import FidelityResult, Material
 from nightjar.pipeline.report.data import numbers as fmt
+from nightjar.pipeline.report.data.fidelity import FidelityResult, Material
+from nightjar.pipeline.report.data.fidelity_numbers import Divergence, Estimate, FidelityNumbers, Stretch
 
 SIGNS = ("+", "\u2212")
 """What a signed number begins with: a dash after one is read as another."""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
-from nightjar.pipeline.fidelity import words
-from nightjar.pipeline.fidelity.costs import ScoredMean
-from nightjar.pipeline.fidelity.numbers import Estimate, FidelityNumbers, Stretch
-from nightjar.pipeline.fidelity.result import FidelityResult, FidelityRow
+from nightjar.pipeline.report.data import fidelity_words as words
 from nightjar.pipeline.report.data import numbers as fmt
+from nightjar.pipeline.report.data.fidelity import FidelityResult, FidelityRow
+from nightjar.pipeline.report.data.fidelity_costs import ScoredMean
+from nightjar.pipeline.report.data.fidelity_numbers import Estimate, FidelityNumbers, Stretch
 from nightjar.pipeline.report.page.grid import SERIES, Cell, Table, columns_of
 
 NUMBERS = (
@@ -48,18 +48,18 @@ def front_word(row: FidelityRow) -> str:
     return "on it" if row.on_front else ""
 
 
-def numbers_table(result: FidelityResult) -> Table:
-    """Fidelity of each candidate; the reference has but its perplexity."""
-    rows = [(_name(row, at), *_numbers(row)) for at, row in enumerate(result.rows)]
+def numbers_table(result: FidelityResult, labels: Sequence[str] | None = None) -> Table:
+    """Fidelity of each candidate; the reference has but its perplexity. `labels`: in the order of their colours."""
+    rows = [(_name(row, result, labels), *_numbers(row)) for row in result.rows]
     known = next(row.numbers for row in result.candidates if row.numbers is not None)
     own = 1 + NUMBERS.index("perplexity>")
     rows[0] = (*rows[0][:own], Cell(text=fmt.number(known.reference_perplexity)), *rows[0][own + 1 :])
     return Table(id="fidelity", columns=columns_of(("load", *NUMBERS)), rows=tuple(rows))
 
 
-def costs_table(result: FidelityResult) -> Table:
+def costs_table(result: FidelityResult, labels: Sequence[str] | None = None) -> Table:
     """What each load costs and what it is worth, as far as that is known of any."""
-    rows = [(_name(row, at), *_costs(row)) for at, row in enumerate(result.rows)]
+    rows = [(_name(row, result, labels), *_costs(row)) for row in result.rows]
     columns = ("load", *COSTS)
     shown = [at for at in range(len(columns)) if any(row[at].text != fmt.ABSENT for row in rows)]
     return Table(
@@ -69,14 +69,19 @@ def costs_table(result: FidelityResult) -> Table:
     )
 
 
-def stretches_table(result: FidelityResult, name: str, of: Callable[[FidelityNumbers], tuple[Stretch, ...]]) -> Table:
+def stretches_table(
+    result: FidelityResult,
+    name: str,
+    of: Callable[[FidelityNumbers], tuple[Stretch, ...]],
+    labels: Sequence[str] | None = None,
+) -> Table:
     """Divergence and same likeliest tokens of each candidate, by position or by depth."""
     rows = []
-    for at, row in enumerate(result.candidates, start=1):
+    for row in result.candidates:
         for number, stretch in enumerate(of(row.numbers) if row.numbers is not None else ()):
             rows.append(
                 (
-                    _name(row, at, facts=False) if number == 0 else Cell(text=row.label),
+                    _name(row, result, labels, facts=False) if number == 0 else Cell(text=row.label),
                     Cell(text=words.stretch_words(stretch)),
                     Cell(text=fmt.whole(stretch.tokens)),
                     _estimate(stretch.kld, words.nats),
@@ -87,15 +92,15 @@ def stretches_table(result: FidelityResult, name: str, of: Callable[[FidelityNum
     return Table(id=name, columns=columns_of(columns), rows=tuple(rows))
 
 
-def loads_table(result: FidelityResult) -> Table:
+def loads_table(result: FidelityResult, labels: Sequence[str] | None = None) -> Table:
     """Which file each load is, and how it was loaded: what a difference may come from."""
     rows = []
-    for at, row in enumerate(result.rows):
+    for row in result.rows:
         load, file = row.side.load, row.side.facts.file_facts
         adapters = ", ".join(f"{adapter.file_name} at {adapter.scale:g}" for adapter in file.adapters)
         rows.append(
             (
-                _name(row, at, facts=False),
+                _name(row, result, labels, facts=False),
                 Cell(text=file.file_name, note=row.side.facts.digest[:16]),
                 Cell(text=file.quantisation),
                 Cell(text=f"{load.cache_type_k} / {load.cache_type_v}"),
@@ -109,8 +114,10 @@ def loads_table(result: FidelityResult) -> Table:
     return Table(id="facts", columns=columns_of(columns), rows=tuple(rows))
 
 
-def _name(row: FidelityRow, at: int, *, facts: bool = True) -> Cell:
-    note = "" if not facts else "reference" if at == 0 else row.side.facts.file_facts.quantisation
+def _name(row: FidelityRow, result: FidelityResult, labels: Sequence[str] | None, *, facts: bool = True) -> Cell:
+    quantisation = row.side.facts.file_facts.quantisation
+    note = "" if not facts else "reference" if row.label == result.reference.label else quantisation
+    at = (labels or [each.label for each in result.rows]).index(row.label)
     return Cell(text=row.label, note=note, series=at % SERIES + 1)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 from nightjar.config.errors import UsageError, suggest
 from nightjar.jobs.ending import Gate, GateKind, GateOutcome, GateResult
-from nightjar.pipeline.fidelity.numbers import Estimate, FidelityNumbers
+from nightjar.pipeline.report.data.fidelity_numbers import Estimate, FidelityNumbers
 from nightjar.pipeline.statistics.intervals import Interval
 
 SURE = 1.96
@@ -59,6 +59,12 @@ def check_drift(gates: Iterable[Gate], label: str, numbers: FidelityNumbers) -> 
     """The value on the tokens that were read decides: it is no sample of anything that is gated. Where it is estimated
     and the limit lies within its error, the gate is inconclusive."""
     return [_checked(gate, label, numbers) for gate in gates]
+
+
+def unmeasured(gates: Iterable[Gate], about: str) -> list[GateResult]:
+    """What drift is where nothing was measured: inconclusive."""
+    why = "nothing was measured against a reference; see --fidelity-to and the report's notices"
+    return [GateResult(gate=gate, about=about, outcome=GateOutcome.INCONCLUSIVE, reason=why) for gate in gates]
 
 
 def _checked(gate: Gate, label: str, numbers: FidelityNumbers) -> GateResult:

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
-from nightjar.pipeline.fidelity import words
-from nightjar.pipeline.fidelity.numbers import FidelityNumbers, Stretch
-from nightjar.pipeline.fidelity.result import FidelityResult
+from nightjar.pipeline.report.data import fidelity_words as words
 from nightjar.pipeline.report.data import numbers as fmt
+from nightjar.pipeline.report.data.fidelity import FidelityResult
+from nightjar.pipeline.report.data.fidelity_numbers import FidelityNumbers, Stretch
 from nightjar.pipeline.report.page.chart import Axis, Chart, ChartKind, Point
 
 UNITS = (("GiB", 2**30), ("MiB", 2**20))
 """Of sizes: the first of which the largest file has one."""
 
 
-def fidelity_charts(result: FidelityResult) -> tuple[Chart, ...]:
-    """Those that there is something to draw for."""
+def fidelity_charts(result: FidelityResult, labels: Sequence[str] | None = None) -> tuple[Chart, ...]:
+    """Those that there is something to draw for. `labels`: in the order of their colours; else the loads' own."""
     conversations = result.material.kind == "run"  # a text's windows begin with an empty context
     made = (
         _size_chart(result),
@@ -24,12 +25,8 @@ def fidelity_charts(result: FidelityResult) -> tuple[Chart, ...]:
         if conversations
         else None,
     )
-    return tuple(chart for chart in made if chart is not None)
-
-
-def _labels(result: FidelityResult) -> tuple[str, ...]:
-    """In the order of their colours."""
-    return tuple(row.label for row in result.rows)
+    series = tuple(labels or [row.label for row in result.rows])
+    return tuple(replace(chart, series=series) for chart in made if chart is not None)
 
 
 def _size_chart(result: FidelityResult) -> Chart | None:
@@ -55,7 +52,7 @@ def _size_chart(result: FidelityResult) -> Chart | None:
         alternative="Divergence in nats against the file's size. "
         + "; ".join(f"{label}: {shown} at {size}{f', {front}' if front else ''}" for label, shown, size, front in rows),
         kind=ChartKind.SCATTER,
-        series=_labels(result),
+        series=(),
         x=Axis(label=unit),
         y=Axis(),
         points=tuple(points),
@@ -85,7 +82,7 @@ def _along(
         note=f"Mean divergence in nats, by how many {what} a token has.",
         alternative=f"Divergence by {name}. " + "; ".join(f"{load}, {at}: {shown}" for at, load, shown in rows),
         kind=ChartKind.COURSE,
-        series=_labels(result),
+        series=(),
         x=Axis(),
         y=Axis(),
         points=tuple(points),

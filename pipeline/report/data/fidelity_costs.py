@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from nightjar.jobs.fidelity import LoadedSide
 from nightjar.pipeline.report.data.metric import Metric
 from nightjar.pipeline.report.data.model import ModelReport
-from nightjar.pipeline.report.data.run_report import RunReport
 from nightjar.pipeline.statistics.intervals import Interval
 
 CHECKS, JUDGE = "checks", "judge"
@@ -49,15 +48,12 @@ class FrontMeasure:
     values: Mapping[str, float]
 
 
-def load_costs(side: LoadedSide, report: RunReport | None) -> LoadCosts:
-    """What its files say, and what the run says of it (`in_run`)."""
+def load_costs(side: LoadedSide, model: ModelReport | None) -> LoadCosts:
+    """What its files say, and what a run says of it as a model of its own."""
     file_bytes, cache_bytes = side.facts.file_facts.file_bytes, side.cache_bytes
-    model = None if report is None else in_run(side, report)
     if model is None:
         return LoadCosts(file_bytes=file_bytes, cache_bytes=cache_bytes)
     probe, resources = model.resources.probe, model.resources
-    tokens = model.total.counts.reply_tokens
-    energy = resources.gpu_energy_j
     return LoadCosts(
         file_bytes=file_bytes,
         cache_bytes=cache_bytes,
@@ -66,16 +62,16 @@ def load_costs(side: LoadedSide, report: RunReport | None) -> LoadCosts:
         tokens_per_s=probe.decode_tokens_per_s if probe is not None else model.total.speed.decode_tokens_per_s,
         process_peak_bytes=resources.process_peak_bytes,
         gpu_peak_bytes=resources.gpu_peak_bytes,
-        joules_per_1000_tokens=1000 * energy / tokens if energy is not None and tokens else None,
+        joules_per_1000_tokens=resources.energy_j_per_1000_tokens,
     )
 
 
-def in_run(side: LoadedSide, report: RunReport) -> ModelReport | None:
-    """The model of the run that has the same file and adapters, cache types and flash attention.
+def in_run(side: LoadedSide, models: Sequence[ModelReport]) -> ModelReport | None:
+    """The model of a run that has the same file and adapters, cache types and flash attention.
 
     A run's models with variants count as themselves only without one: instructions change what replies are worth.
     """
-    return next((model for model in report.models if _is_same(model, side)), None)
+    return next((model for model in models if _is_same(model, side)), None)
 
 
 def _is_same(model: ModelReport, side: LoadedSide) -> bool:
