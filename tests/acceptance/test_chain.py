@@ -79,6 +79,7 @@ def test_a_chain_is_evaluated_beside_the_model_that_replies_for_it(home: Home, t
 def test_a_worker_that_is_killed_in_the_middle_loses_no_turn_and_no_cent(home: Home, fake: FakeEndpoint) -> None:
     fake.pause_s = 0.3
     begun = len(fake.paid)
+    home.ok("suite", "import", "long.yaml")
     home.ok("enqueue", "--suite", "long", "-m", CHAIN, "--name", "killed")
     [run] = home.find("runs", name="killed")
     home.start("worker", "worker", "--model", CHAIN, "--gpu", "none")
