@@ -23,16 +23,12 @@ from nightjar.jobs.mongo import DuplicateKeyError
 from nightjar.jobs.nights import Schedule
 from nightjar.jobs.reading import read_each
 from nightjar.jobs.states import TERMINAL_RUNS
-from nightjar.pipeline.compare.verdict import check_ending
 from nightjar.pipeline.nights.ticks import Rules, TickStep, check_cron, decide_tick, newest_due, run_name
-from nightjar.pipeline.runs.freeze import freeze, freeze_ending
-from nightjar.pipeline.runs.preflight import Enforceable, check_held_to, check_memories, check_models
-from nightjar.pipeline.runs.producer import enqueue
+from nightjar.pipeline.runs.freeze import freeze_ending
+from nightjar.pipeline.runs.preflight import Enforceable
+from nightjar.pipeline.runs.producer import enqueue, plan_run
 from nightjar.pipeline.runs.request import EnqueueRequest, make_request
-from nightjar.pipeline.runs.routed_models import freeze_policies
-from nightjar.pipeline.suites.catalogue import take_suite
 from nightjar.pipeline.suites.content import NAME_PATTERN
-from nightjar.pipeline.suites.select import select
 
 MAX_NAME = 60
 """Characters of a schedule's name; its runs' names are longer."""
@@ -88,15 +84,7 @@ async def check_request(
     request: EnqueueRequest, now: datetime, database: Database, enforceable: Enforceable | None
 ) -> None:
     """Refuses what enqueuing would refuse now. Raises UsageError, UnknownNameError, ParameterError."""
-    suite, _ = await take_suite(request.suite, database)
-    sequences = select(suite.sequences, request.only, request.limit)
-    policies = await freeze_policies(request, database)
-    await check_models(request, policies, sequences, database)
-    run = freeze(request, suite, sequences, identity="0" * 32, now=now, version="", policies=policies)
-    await check_ending(run, sequences, database)
-    await check_memories(run, sequences, database)
-    if enforceable is not None:
-        await check_held_to(run, sequences, database, enforceable)
+    await plan_run(request, database, now, enforceable=enforceable)
 
 
 async def fire_due(database: Database, now: datetime | None = None, *, closer: Closer | None = None) -> list[Run]:
