@@ -26,7 +26,7 @@ app = typer.Typer(add_completion=False)
 WATCH_S = 2.0
 LOCK_S = 4.0
 """How long it waits for a server that another process is starting."""
-RUN_COLUMNS = ("run", "status", "done>", "open>", "dead>", "%>", "turns>", "empty>", "retries>", "ETA>", "cost>")
+RUN_COLUMNS = ("run", "status", "done>", "open>", "dead>", "%>", "turns>", "empty>", "retries>", "ETA>")
 WORKER_COLUMNS = ("worker", "model", "device", "state", "slots>", "tokens/s in total>", "wasted>", "beat>")
 
 
@@ -159,7 +159,9 @@ def _tables(overview: Overview) -> Group:
             parts.append(table(title, columns, rows))
 
     parts: list[Any] = [Text(f"{name}: {'ok' if s.ok else s.reason}") for name, s in overview.services.items()]
-    add("Runs", RUN_COLUMNS, [_run_row(run) for run in overview.runs])
+    costs = any(run.cost for run in overview.runs)  # local models alone have none to show
+    runs = [(*_run_row(run), run.cost) if costs else _run_row(run) for run in overview.runs]
+    add("Runs", (*RUN_COLUMNS, "cost>") if costs else RUN_COLUMNS, runs)
     add("Waiting", ("model", "jobs>", "why"), [(queue.model, queue.waiting, queue.reason) for queue in overview.queues])
     add("Workers", WORKER_COLUMNS, [_worker_row(worker) for worker in overview.workers])
     dead_rows = [(dead.run, dead.model, dead.count, dead.example[:160]) for dead in overview.dead]
@@ -188,7 +190,6 @@ def _run_row(run: Any) -> tuple[Any, ...]:
         run.turns["empty"],
         run.retries,
         None if run.eta_s is None else _duration(run.eta_s),
-        run.cost,
     )
 
 
