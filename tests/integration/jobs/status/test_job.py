@@ -21,7 +21,7 @@ from tests.dying_jobs import kill_one
 JOB_KEYS = (
     "id run kind model sequence sequence_digest sequence_document repeat tags order priority status reason due_at "
     "fence owner lease_until suspect tries lapses crashes turns_total turns_committed turns_empty attempts created_at "
-    "finished_at turns variant"
+    "finished_at turns variant routed"
 ).split()
 ATTEMPT_KEYS = "fence worker host started_at ended_at end error turns_committed waited_s lasted_s".split()
 CRASH_KEYS = "worker at reason jobs_in_hand stderr".split()

@@ -27,7 +27,7 @@ RUN_KEYS = (
     "stalled_at nightjar_version content created_at finished_at sequences models jobs dead_reasons ending gates "
     "deliveries transcripts_dropped_at judgings judging_shown judging_under_way variants waves fidelity"
 ).split()
-MODEL_KEYS = "name digest path jobs loads".split()
+MODEL_KEYS = "name digest path jobs loads policy answered".split()
 COUNT_KEYS = [*map(str, JobStatus), "turns", "empty"]
 ENDING_KEYS = "gates strict baseline deadline_at stalled_after_s formats on_finish".split()
 GATES_KEYS = "outcome failed baseline results".split()
