@@ -7,6 +7,7 @@ import math
 from pathlib import Path
 from typing import Any
 
+import pytest
 from jsonschema import Draft202012Validator
 
 from tests.hub import COMMIT, LocalHub, Repository
@@ -182,14 +183,15 @@ def test_imported_tasks_are_joined_and_their_average_has_a_gate(shell: Shell, tm
     assert "first token" not in page.read_text().partition('id="models"')[2].partition("</table>")[0]
 
 
-def test_a_ladder_says_score_and_speed_by_length(shell: Shell, tmp_path: Path) -> None:
+def test_a_ladder_says_score_and_speed_by_length(shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """To the context that the model was made for; in the terminal, on the page and in the JSON."""
+    monkeypatch.setenv("NIGHTJAR_MODEL__CONTEXT", "8192")
     asked = ("suite", "ladder", "needle", "--context-of", "nightjar-demo", "--each", "2")
     assert "4 sequences, 4 turns" in shell.ok(*asked)
     assert "Leave one out" in shell.refused(*asked, "--up-to", "1024")
     printed = shell.ok(
         *("eval", "--suite", "ladder-needle", "--model", "nightjar-demo", "--name", "l"),
-        *("--context", "8192", "--set", "max_tokens=8", "--out", tmp_path, "-f", "html,json"),
+        *("--set", "max_tokens=8", "--out", tmp_path, "-f", "html,json"),
     )
     assert "By length of the context" in printed
     assert "By length of the context" in (tmp_path / "l.html").read_text("utf-8")
