@@ -66,6 +66,12 @@ class Home:
                 [*COMMAND, *words], cwd=self.folder, env=environment, stdout=log, stderr=log, start_new_session=True
             )
 
+    def serving(self, name: str) -> psutil.Process:
+        """Of a `worker` that was started: the process that holds the model, its supervisor's child."""
+        started = psutil.Process(self.running[name].pid).children(recursive=True)
+        [process] = [child for child in started if "--single" in child.cmdline()]
+        return process
+
     def stop(self, name: str) -> None:
         """Ends a command as a supervisor would, and waits for it."""
         command = self.running.pop(name)

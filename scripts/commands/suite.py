@@ -169,25 +169,24 @@ def pull(
 @app.command()
 def ladder(
     kind: Annotated[str, typer.Argument(metavar="KIND", help="needle, needles, variables or counting.")],
-    up_to: Annotated[
-        int | None, typer.Option("--up-to", help="Tokens: 1,024 and its doubles up to this. Default: 4,096.")
-    ] = None,
+    up_to: Annotated[int | None, typer.Option(help="Tokens: 1,024 and its doubles up to this. Default: 4,096.")] = None,
     context_of: Annotated[
-        str | None, typer.Option("--context-of", metavar="MODEL", help="Up to the context this model was made for.")
+        str | None, typer.Option(metavar="MODEL", help="Up to the context this model was made for, in its tokens.")
     ] = None,
     each: Annotated[int, typer.Option(min=1, max=1000, help="Sequences of each length.")] = 5,
     seed: Annotated[int, typer.Option(min=0, help="Another one makes other texts.")] = 0,
     as_json: Json = False,
 ) -> None:
     """Make a suite of growing contexts, without any data. Example: nightjar suite ladder needle --up-to 8192"""
-    from nightjar.pipeline.suites.benchmarks.ladders import ladder as made
-    from nightjar.pipeline.suites.benchmarks.ladders import lengths_up_to
-    from nightjar.scripts.model_context import context_made_for
+    from nightjar.pipeline.suites.benchmarks import ladders
+    from nightjar.scripts.model_context import made_for
 
     if context_of is not None and up_to is not None:
         raise UsageError("--context-of says how far the ladder goes, and so does --up-to. Leave one out.")
-    most = up_to or (4096 if context_of is None else context_made_for(context_of))
-    _store(made(kind, lengths_up_to(most), each=each, seed=seed), {}, as_json=as_json)
+    usual = (up_to or 4096, ladders.CHARS_PER_TOKEN)
+    most, chars = usual if context_of is None else made_for(context_of, ladders.filling_sample())
+    made = ladders.ladder(kind, ladders.lengths_up_to(most), each=each, seed=seed, chars_per_token=chars)
+    _store(made, {}, as_json=as_json)
 
 
 @app.command()

@@ -10,6 +10,7 @@ import pytest
 
 from nightjar.config import embedded
 from nightjar.config.settings import Settings
+from tests.fake_endpoint import FakeEndpoint, fake_endpoint
 from tests.home import Home
 from tests.shell import Shell
 
@@ -42,3 +43,10 @@ def home(tmp_path: Path) -> Iterator[Home]:
         yield home
     finally:
         home.close()
+
+
+@pytest.fixture(scope="module")
+def fake() -> Iterator[FakeEndpoint]:
+    """An endpoint whose faults the tests of a file choose."""
+    with fake_endpoint() as running:
+        yield running

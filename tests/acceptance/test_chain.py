@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-import signal
 from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
-import psutil
 import pytest
 
-from tests.fake_endpoint import KEY, MODEL_AT_FAKE, FakeEndpoint, fake_endpoint
+from tests.fake_endpoint import KEY, MODEL_AT_FAKE, FakeEndpoint
 from tests.home import Home, eventually
 
 WITHIN_S = 120.0
@@ -31,12 +29,6 @@ SUITE = {
         for number in range(3)
     ],
 }
-
-
-@pytest.fixture(scope="module")
-def fake() -> Iterator[FakeEndpoint]:
-    with fake_endpoint() as running:
-        yield running
 
 
 @pytest.fixture(scope="module")
@@ -84,9 +76,7 @@ def test_a_worker_that_is_killed_in_the_middle_loses_no_turn_and_no_cent(home: H
     [run] = home.find("runs", name="killed")
     home.start("worker", "worker", "--model", CHAIN, "--gpu", "none")
     eventually(lambda: len(fake.paid) > begun, WITHIN_S, lambda: home.said("worker"))
-    children = psutil.Process(home.running["worker"].pid).children(recursive=True)
-    [serving] = [child for child in children if "--single" in child.cmdline()]
-    serving.send_signal(signal.SIGKILL)
+    home.serving("worker").kill()
     fake.pause_s = 0.0
     done = lambda: home.find("runs", name="killed", status="DONE")  # noqa: E731
     eventually(done, WITHIN_S, lambda: home.said("worker"))

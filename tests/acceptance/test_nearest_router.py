@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.fake_endpoint import KEY, MODEL_AT_FAKE, FakeEndpoint, fake_endpoint
+from tests.fake_endpoint import KEY, MODEL_AT_FAKE, FakeEndpoint
 from tests.home import Home, eventually
 from tests.minilm import WHEEL_SHA256, cached_gguf
 
@@ -40,12 +40,6 @@ def suite() -> str:
         for other in others
     ]
     return json.dumps({"nightjar": 1, "name": "mixed", "parameters": {"max_tokens": 8}, "sequences": sequences})
-
-
-@pytest.fixture
-def fake() -> Iterator[FakeEndpoint]:
-    with fake_endpoint() as running:
-        yield running
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,18 +11,12 @@ import httpx
 import psutil
 import pytest
 
-from tests.fake_endpoint import KEY, MODEL_AT_FAKE, FakeEndpoint, fake_endpoint
+from tests.fake_endpoint import KEY, MODEL_AT_FAKE, FakeEndpoint
 from tests.home import Home, eventually
 
 WITHIN_S = 120.0
 DEMO, CLOUD = "nightjar-demo", "cloud"
 EVAL = ("--suite", "checkable", "--only", "small", "--set", "max_tokens=24")
-
-
-@pytest.fixture(scope="module")
-def fake() -> Iterator[FakeEndpoint]:
-    with fake_endpoint() as running:
-        yield running
 
 
 @pytest.fixture(scope="module")
@@ -133,9 +126,8 @@ def test_a_killed_worker_loses_no_turn_and_no_cent(home: Home, fake: FakeEndpoin
     home.start("worker", "worker", "--model", CLOUD, "--gpu", "none")
     eventually(lambda: len(fake.paid) > begun, WITHIN_S, lambda: home.said("worker"))
     children = psutil.Process(home.running["worker"].pid).children(recursive=True)
-    serving = [child for child in children if "--single" in child.cmdline()]
     assert all(KEY not in " ".join(process.cmdline()) for process in children)
-    serving[0].send_signal(signal.SIGKILL)
+    home.serving("worker").kill()
     fake.pause_s = 0.0
     done = lambda: home.find("runs", name="killed", status="DONE")  # noqa: E731
     eventually(done, WITHIN_S, lambda: home.said("worker"))

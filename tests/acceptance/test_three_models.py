@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 
 from nightjar.scripts.dev.bench.server import Server, find_server
-from tests.fake_endpoint import KEY, MODEL_AT_FAKE, FakeEndpoint, fake_endpoint
+from tests.fake_endpoint import KEY, MODEL_AT_FAKE, FakeEndpoint
 from tests.home import Home, eventually
 
 pytestmark = pytest.mark.skipif(
@@ -24,12 +22,6 @@ WITHIN_S = 120.0
 DEMO, SERVED, CLOUD = "nightjar-demo", "served", "cloud"
 FILE = Path(__file__).parents[2] / "config/models/nightjar-demo.gguf"
 EVAL = ("--suite", "checkable", "--only", "small", "--set", "max_tokens=24")
-
-
-@pytest.fixture(scope="module")
-def fake() -> Iterator[FakeEndpoint]:
-    with fake_endpoint() as running:
-        yield running
 
 
 @pytest.fixture(scope="module")
@@ -101,9 +93,7 @@ def test_a_killed_worker_a_killed_dispatcher_and_a_budget_reached_leave_every_ce
     home.start("cloud", "worker", "--model", CLOUD, "--gpu", "none")
     home.start("served", "worker", "--model", SERVED, "--gpu", "none")
     eventually(lambda: len(fake.paid) > begun + 1, WITHIN_S, lambda: home.said("cloud"))
-    for child in psutil.Process(home.running["cloud"].pid).children(recursive=True):
-        if "--single" in child.cmdline():
-            child.send_signal(signal.SIGKILL)
+    home.serving("cloud").kill()
     killed = home.running.pop("dispatcher")
     killed.kill()
     killed.wait()

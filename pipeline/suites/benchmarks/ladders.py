@@ -115,26 +115,50 @@ def lengths_up_to(most: int) -> tuple[int, ...]:
     return tuple(lengths)
 
 
-def ladder(kind: str, lengths: Sequence[int], *, each: int, seed: int) -> SuiteContent:
-    """A suite with `each` sequences a length in tokens, tagged by length. Raises UsageError for an unknown kind."""
+def filling(chars: int, source: random.Random) -> list[str]:
+    """Sentences that say nothing of the question, of so many characters together or a little more."""
+    lines: list[str] = []
+    while chars > 0:
+        line = (
+            f"The {source.choice(_PEOPLE)} {source.choice(_DEEDS)} {source.randint(2, 99)} "
+            f"{source.choice(_THINGS)} near the {source.choice(_PLACES)}."
+        )
+        lines.append(line)
+        chars -= len(line) + 1
+    return lines
+
+
+def filling_sample() -> str:
+    """Enough of the filling to count its tokens."""
+    return " ".join(filling(20_000, random.Random(0)))  # noqa: S311
+
+
+def ladder(
+    kind: str, lengths: Sequence[int], *, each: int, seed: int, chars_per_token: float = CHARS_PER_TOKEN
+) -> SuiteContent:
+    """A suite with `each` sequences a length in tokens, tagged by length. Raises UsageError for an unknown kind.
+
+    `chars_per_token`: of `filling`, in the vocabulary of the models that are to be asked.
+    """
     if kind not in LADDERS:
         raise UsageError(f"There is no ladder {kind!r}. {suggest(kind, LADDERS, 'ladder')}")
     return SuiteContent(
         name=f"ladder-{kind}",
         description=f"{kind} at {', '.join(map(_thousands, lengths))} tokens, seed {seed}",
         tags=("ladder",),
-        sequences=tuple(_rungs(kind, lengths, each, seed)),
+        sequences=tuple(_rungs(kind, lengths, each, seed, chars_per_token)),
         primary_metric="numeric" if kind == "counting" else "includes",
         source=f"made by nightjar suite ladder {kind} (seed {seed})",
     )
 
 
-def _rungs(kind: str, lengths: Sequence[int], each: int, seed: int) -> Iterator[PromptSequence]:
+def _rungs(kind: str, lengths: Sequence[int], each: int, seed: int, chars_per_token: float) -> Iterator[PromptSequence]:
     for length in lengths:
         for number in range(each):
             source = random.Random(digest("ladder", kind, length, number, seed))  # noqa: S311
             task = LADDERS[kind](source, number)
-            turn = TurnSpec(prompt=_text(task, length, source), expect=(task.expect,))
+            chars = int((length - ROOM_TOKENS) * chars_per_token)
+            turn = TurnSpec(prompt=_text(task, chars, source), expect=(task.expect,))
             yield PromptSequence(
                 id=f"{_thousands(length)}-{number + 1}",
                 turns=(turn,),
@@ -143,17 +167,9 @@ def _rungs(kind: str, lengths: Sequence[int], each: int, seed: int) -> Iterator[
             )
 
 
-def _text(task: LongTask, length: int, source: random.Random) -> str:
+def _text(task: LongTask, chars: int, source: random.Random) -> str:
     """Filling with the hidden lines in their places, then the question."""
-    room = (length - ROOM_TOKENS) * CHARS_PER_TOKEN - sum(len(line) + 1 for _, line in task.hidden)
-    lines: list[str] = []
-    while room > 0:
-        line = (
-            f"The {source.choice(_PEOPLE)} {source.choice(_DEEDS)} {source.randint(2, 99)} "
-            f"{source.choice(_THINGS)} near the {source.choice(_PLACES)}."
-        )
-        lines.append(line)
-        room -= len(line) + 1
+    lines = filling(chars - sum(len(line) + 1 for _, line in task.hidden), source)
     count = len(lines)
     placed = sorted(((round(where * count), at, line) for at, (where, line) in enumerate(task.hidden)), reverse=True)
     for place, _, line in placed:

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import tomlkit
 
-from nightjar.config.embedded import ServiceUrls
 from nightjar.config.errors import SettingsError
-from nightjar.config.remote_settings import RemoteSettings
 from nightjar.config.settings import Settings
-from nightjar.jobs.database import Database
 from nightjar.jobs.documents import Job, Run
 from nightjar.jobs.models import ModelSource
 from nightjar.jobs.parameters import Policy
@@ -33,28 +29,11 @@ from nightjar.workers.library.registry import parse_registry
 from nightjar.workers.process.load_model import WorkerOptions
 from nightjar.workers.process.main import serve
 from tests.demo_engine import DEMO
-from tests.fake_endpoint import KEY, MODEL_AT_FAKE, FakeEndpoint, fake_endpoint
-from tests.workbench import Bench, opened_bench
+from tests.fake_endpoint import MODEL_AT_FAKE, FakeEndpoint
+from tests.workbench import Bench
 
 STORY = "Mia the fox went into the green wood and met an old owl who told her of a silver lake. "
 BUDGET = 220
-
-
-@pytest.fixture
-def fake() -> Iterator[FakeEndpoint]:
-    with fake_endpoint() as running:
-        yield running
-
-
-@pytest.fixture
-async def bench(
-    database: Database, services: ServiceUrls, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> AsyncIterator[Bench]:
-    monkeypatch.setenv("FAKE_KEY", KEY)
-    remote = RemoteSettings(connect_s=2, silence_s=0.5, tries=2, wait_s=2, pause_s=60)
-    settings = Settings(home=tmp_path / "home", lease_s=3, beat_s=0.2, drain_s=0.5, remote=remote)
-    async with opened_bench(database, services, settings) as bench:
-        yield bench
 
 
 def registry(fake: FakeEndpoint, chain: dict[str, Any]) -> str:
