@@ -14,6 +14,7 @@ LONGEST_WORD = 24
 """Beside the first column: a longer one, such as a digest or a path, is folded where there is no room."""
 GAP = 3
 """What a column takes beside its cells."""
+INDENT = 2
 ABSENT = "-"
 
 
@@ -35,7 +36,7 @@ class FittingTable:
             if widths is not None:
                 yield self._table(chosen, widths)
                 return
-        yield from self._blocks()
+        yield from self._blocks(options.max_width)
 
     def _filled(self) -> list[int]:
         """The columns that hold anything."""
@@ -73,8 +74,10 @@ class FittingTable:
             result.add_row(*(Text(row[at] or ABSENT) for at in chosen))
         return result
 
-    def _blocks(self) -> RenderResult:
-        """A few lines for each row: its name, then what each column says of it."""
+    def _blocks(self, room: int) -> RenderResult:
+        """A few lines for each row: its name, then what each column says of it, below its head where beside it there is
+        no room for a word.
+        """
         from rich.padding import Padding
         from rich.table import Table
         from rich.text import Text
@@ -82,13 +85,20 @@ class FittingTable:
         heads = [_head(column) for column in self.columns]
         if self.title is not None:
             yield Text(self.title, style="italic")
+        beside = INDENT + max(map(_cells, heads[1:]), default=0) + 2 + LONGEST_WORD <= room
         for name, *cells in self.rows:
             yield Text(f"{heads[0]} {name or ABSENT}", style="bold", overflow="fold")
             block = Table.grid(padding=(0, 2))
             for head, cell in zip(heads[1:], cells, strict=True):
-                if cell is not None:
-                    block.add_row(Text(head, no_wrap=True), Text(cell, overflow="fold"))
-            yield Padding(block, (0, 0, 0, 2))
+                if cell is None:
+                    continue
+                told = Text(cell, overflow="fold")
+                if beside:
+                    block.add_row(Text(head, no_wrap=True), told)
+                else:
+                    block.add_row(Text(head, overflow="fold"))
+                    block.add_row(Padding(told, (0, 0, 0, INDENT)))
+            yield Padding(block, (0, 0, 0, INDENT))
 
 
 def _head(column: str) -> str:
