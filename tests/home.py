@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -16,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import httpx
 import psutil
 import pymongo
 
@@ -71,6 +73,14 @@ class Home:
         started = psutil.Process(self.running[name].pid).children(recursive=True)
         [process] = [child for child in started if "--single" in child.cmdline()]
         return process
+
+    def start_serve(self, *, within_s: float) -> httpx.Client:
+        """Leaves `serve` running, as "serve" and without workers; a client of it with this machine's own token."""
+        self.start("serve", "serve", "--port", "0", "--workers", "none")
+        printed = lambda: re.search(r"is at http://\S+?:(\d+)/", self.said("serve"))  # noqa: E731
+        port = eventually(printed, within_s, lambda: self.said("serve"))[1]
+        headers = {"authorization": f"Bearer {(self.path / 'web' / 'token').read_text().strip()}"}
+        return httpx.Client(base_url=f"http://127.0.0.1:{port}", headers=headers, timeout=within_s)
 
     def stop(self, name: str) -> None:
         """Ends a command as a supervisor would, and waits for it."""

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx
 import pytest
 
 from tests.fake_endpoint import KEY, MODEL_AT_FAKE, FakeEndpoint
@@ -97,18 +95,14 @@ def test_a_worker_that_is_killed_in_the_middle_loses_no_turn_and_no_cent(home: H
 def test_a_live_conversation_is_compressed_too(home: Home, fake: FakeEndpoint) -> None:
     """It is given as messages; what was said before the last exchange is summed up."""
     home.start("live", "worker", "--model", CHAIN, "--gpu", "none", "--live", "1")
-    home.start("serve", "serve", "--port", "0", "--workers", "none")
-    said = eventually(
-        lambda: re.search(r"is at http://\S+?:(\d+)/", home.said("serve")), WITHIN_S, lambda: home.said("serve")
-    )
+    serve = home.start_serve(within_s=WITHIN_S)
     eventually(lambda: home.find("workers", state="ready"), WITHIN_S, lambda: home.said("live"))
-    headers = {"authorization": f"Bearer {(home.path / 'web' / 'token').read_text().strip()}"}
     messages = [
         {"role": "assistant" if number % 2 else "user", "content": f"Part {number}. " + STORY * 6}
         for number in range(8)
     ]
     body = {"model": CHAIN, "messages": [*messages, {"role": "user", "content": "Who was it?"}], "max_tokens": 16}
-    with httpx.Client(base_url=f"http://127.0.0.1:{said[1]}", headers=headers, timeout=WITHIN_S) as client:
+    with serve as client:
         answer = client.post("/v1/chat/completions", json=body)
         home.ok("router", "alias", "chat", CHAIN, CLOUD)
         routed = client.post("/v1/chat/completions", json=body | {"model": "alias:chat"})

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import re
 import secrets
 import threading
 import time
@@ -11,7 +10,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import httpx
 import pymongo
 import pytest
 import redis
@@ -147,15 +145,12 @@ def refused(home: Home, fake: FakeEndpoint) -> list[str]:
 def served(home: Home, folder: Path) -> list[str]:
     """Every page, and live requests that go well and that fail."""
     home.start("cloud", "worker", "--model", CLOUD, "--gpu", "none")
-    home.start("serve", "serve", "--port", "0", "--workers", "none")
-    found = eventually(
-        lambda: re.search(r"is at http://\S+?:(\d+)/", home.said("serve")), WITHIN_S, lambda: home.said("serve")
-    )
+    serve = home.start_serve(within_s=WITHIN_S)
     eventually(lambda: home.find("workers", state="ready"), WITHIN_S, lambda: home.said("cloud"))
     token = home.ok("token", "add", "all", "--scope", "admin", "--budget", "100").strip()
     texts = []
-    headers = {"authorization": f"Bearer {token}"}
-    with httpx.Client(base_url=f"http://127.0.0.1:{found[1]}", headers=headers, timeout=WITHIN_S) as client:
+    with serve as client:
+        client.headers["authorization"] = f"Bearer {token}"
         ask = {"model": CLOUD, "messages": [{"role": "user", "content": "Hello"}], "max_tokens": 8}
         for _ in range(2):
             answer = client.post("/v1/chat/completions", json=ask)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -73,14 +72,10 @@ def test_a_router_by_nearest_prompts_from_runs_to_replies(home: Home, fake: Fake
     home.ok("run", "rm", "r", "--yes")  # a policy holds what it was learnt from
     home.start("cloud", "worker", "--model", CLOUD, "--gpu", "none")
     home.start("demo", "worker", "--model", DEMO, "--gpu", "none", "--slots", "2", "--live", "1")
-    home.start("serve", "serve", "--port", "0", "--workers", "none")
-    said = eventually(
-        lambda: re.search(r"is at http://\S+?:(\d+)/", home.said("serve")), WITHIN_S, lambda: home.said("serve")
-    )
+    serve = home.start_serve(within_s=WITHIN_S)
     both = lambda: len({worker["model"] for worker in home.find("workers", state="ready")}) == 2  # noqa: E731
     eventually(both, WITHIN_S, lambda: home.said("cloud") + home.said("demo"))
-    headers = {"authorization": f"Bearer {(home.path / 'web' / 'token').read_text().strip()}"}
-    with httpx.Client(base_url=f"http://127.0.0.1:{said[1]}", headers=headers, timeout=WITHIN_S) as client:
+    with serve as client:
 
         def ask(*texts: str) -> httpx.Response:
             messages = [

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx
 import psutil
 import pytest
 
@@ -146,22 +144,17 @@ def test_a_killed_worker_loses_no_turn_and_no_cent(home: Home, fake: FakeEndpoin
 def test_an_alias_falls_back_and_says_so(home: Home, fake: FakeEndpoint) -> None:
     home.start("cloud", "worker", "--model", CLOUD, "--gpu", "none")
     home.start("demo", "worker", "--model", DEMO, "--gpu", "none", "--slots", "2", "--live", "1")
-    home.start("serve", "serve", "--port", "0", "--workers", "none")
-    said = eventually(
-        lambda: re.search(r"is at http://\S+?:(\d+)/", home.said("serve")), WITHIN_S, lambda: home.said("serve")
-    )
+    serve = home.start_serve(within_s=WITHIN_S)
     both = lambda: len({worker["model"] for worker in home.find("workers", state="ready")}) == 2  # noqa: E731
     eventually(both, WITHIN_S, lambda: home.said("cloud") + home.said("demo"))
     home.ok("router", "alias", "chat", CLOUD, DEMO)
-    token = (home.path / "web" / "token").read_text().strip()
-    headers = {"authorization": f"Bearer {token}"}
     messages = [
         {"role": "user", "content": "Tell me of a fox."},
         {"role": "assistant", "content": "It ran."},
         {"role": "user", "content": "Go on."},
     ]
     body = {"model": "alias:chat", "messages": messages, "max_tokens": 16}
-    with httpx.Client(base_url=f"http://127.0.0.1:{said[1]}", headers=headers, timeout=WITHIN_S) as client:
+    with serve as client:
         first = client.post("/v1/chat/completions", json=body)
         assert first.status_code == 200, first.text
         assert first.headers["nightjar-model"] == CLOUD

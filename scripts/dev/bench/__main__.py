@@ -19,6 +19,7 @@ from nightjar.config.hardware import usable_cores
 from nightjar.config.logging import configure
 from nightjar.config.settings import Settings
 from nightjar.scripts.dev.bench import measures
+from nightjar.scripts.dev.bench.arguments import positive
 from nightjar.scripts.dev.bench.beside_load import beside_load
 from nightjar.scripts.dev.bench.circumstances import circumstances, circumstances_summary
 from nightjar.scripts.dev.bench.likelihoods import likelihoods
@@ -116,21 +117,15 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument(
         "--rounds",
-        type=_positive,
+        type=positive,
         default=LEAST_ROUNDS,
         help=f"counted rounds of every side; from {LEAST_ROUNDS} on (the default, and least for the record) a ratio "
         f"gets up to {MOST_TIMES} times as many where they leave its goal open",
     )
-    parser.add_argument("--threads", type=_positive, default=usable_cores(), help="default: the cores that are here")
+    parser.add_argument("--threads", type=positive, default=usable_cores(), help="default: the cores that are here")
     parser.add_argument("--only", action="append", choices=list(MEASURES), help="one measure; may be repeated")
     parser.add_argument("--folder", type=Path, default=ROOT / ".nightjar/bench", help="for models and results")
     return parser.parse_args(argv)
-
-
-def _positive(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
-    return int(text)
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ from nightjar.config.hardware import memory_limit, usable_cores
 from nightjar.config.logging import configure
 from nightjar.config.settings import Settings
 from nightjar.config.version import NIGHTJAR_VERSION
+from nightjar.scripts.dev.bench.arguments import positive
 from nightjar.scripts.dev.bench.rows import LEAST_ROUNDS, Row, as_json, rows_table
 from nightjar.scripts.dev.web_bench.moves import event_times
 from nightjar.scripts.dev.web_bench.pages import page_times
@@ -101,19 +102,13 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--model", type=Path, help="a chat model for the throughput (default: SmolLM2-135M-Instruct)")
     parser.add_argument(
         "--rounds",
-        type=_whole_number,
+        type=positive,
         default=LEAST_ROUNDS,
         help=f"of every part, and with fewer than {LEAST_ROUNDS} fewer requests, too; for the record {LEAST_ROUNDS}",
     )
     parser.add_argument("--only", action="append", choices=list(PARTS), help="one part; may be repeated")
     parser.add_argument("--folder", type=Path, default=ROOT / ".nightjar/bench", help="for results")
     return parser.parse_args(argv)
-
-
-def _whole_number(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
-    return int(text)
 
 
 if __name__ == "__main__":
