@@ -32,6 +32,8 @@ def chat_body(
     """What is sent as JSON. `omit`: parameters that the registry keeps from this model."""
     names = _NAMES.get(dialect, {})
     taken = TAKEN[dialect] - set(omit)
+    if parameters.dry_penalty_last_n == -1:  # the whole context, as without it; newer llama-servers refuse the number
+        taken -= {"dry_penalty_last_n"}
     body: dict[str, Any] = {
         "model": model,
         "messages": [dict(message) for message in messages],
