@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TypeVar
 
 import structlog
@@ -53,6 +54,8 @@ class LocalReplier(LocalModel):
         self.memories: Memories | None = None
         """What is stored of memories; None refuses them."""
         self.summaries = SharedGenerations(engine.facts.digest)
+        self._live_summaries = SharedGenerations(engine.facts.digest)
+        """What live requests say is stored for nobody, and goes with their texts."""
         self._templates: dict[str, ChatTemplate | None] = {}
         self._unread: set[str] = set()
         self._planner = ThreadPoolExecutor(1, thread_name_prefix="planner")
@@ -88,6 +91,16 @@ class LocalReplier(LocalModel):
             think=self.plan,
         )
         return await open_memory(access, job, run, sequence, self.parameters(job, run, sequence, 0))
+
+    async def summarise(self, job: Job, run: Run, watch: Watch, request: Request) -> Generation:
+        """Made once for all conversations of the run that ask for the same. Raises CancelledError where the engine
+        closes, and as `watch` does.
+        """
+        summaries = self.summaries if job.live is None else self._live_summaries
+        shared = summaries.take(run.id, request, self.engine.generate)
+        await shared.begun.wait()  # its engine is asked for the request only then: see `HeldJobs`
+        async with watch(shared.request):
+            return _unless_closing(await asyncio.shield(shared.task))
 
     def parameters(self, job: Job, run: Run, sequence: PromptSequence, turn: int) -> Resolved:
         """What a turn of the job is generated with. Raises ParameterError."""
@@ -223,8 +236,9 @@ class LocalDialogue:
         if resolved.values.policy is Policy.RECALL:
             plan, recalled_by = await self._quoting.plan_turn(asked)
         else:
+            summarise = partial(replier.summarise, self._job, self._run, self._watch)
             plan, summaries = await plan_turn(
-                asked, resolved, self._summarise, replier.plan, id=name, seed=self._seed(index, 0)
+                asked, resolved, summarise, replier.plan, id=name, seed=self._seed(index, 0)
             )
         draws, first = await self._draw(_Turn(index=index, name=name, plan=plan, resolved=resolved), listener)
         self._previous = plan
@@ -271,13 +285,6 @@ class LocalDialogue:
         if self._job.live is not None:  # asked for, or drawn when it was
             return (self._job.live.seed + redraw) & MOST_SEED
         return turn_seed(self._run.seed, self._job.sequence_digest, self._job.repeat, turn, redraw)
-
-    async def _summarise(self, request: Request) -> Generation:
-        """A document that many conversations of the run begin with is summarised once."""
-        shared = self._replier.summaries.take(self._run.id, request, self._replier.engine.generate)
-        await shared.begun.wait()  # its engine is asked for the request only then: see `HeldJobs`
-        async with self._watch(shared.request):
-            return _unless_closing(await asyncio.shield(shared.task))
 
     async def _generate(self, request: Request, listener: Listener | None = None) -> Generation:
         async with self._watch(request.id):

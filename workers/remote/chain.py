@@ -20,9 +20,8 @@ from nightjar.workers.conversation.local import LocalReplier
 from nightjar.workers.conversation.plan import Asked, ask
 from nightjar.workers.conversation.prompts import Compression
 from nightjar.workers.conversation.replier import Watch
-from nightjar.workers.conversation.shared import SharedGenerations
 from nightjar.workers.conversation.summaries import compress_turn
-from nightjar.workers.engine.request import EngineStats, Generation, Request
+from nightjar.workers.engine.request import EngineStats
 from nightjar.workers.remote.compressor import Compressed, TurnToCompress
 from nightjar.workers.remote.given_history import history_of, with_compression
 from nightjar.workers.remote.replier import RemoteDialogue, RemoteReplier
@@ -34,8 +33,6 @@ class ChainCompressor:
     def __init__(self, local: LocalReplier, budget: int) -> None:
         self._local = local
         self._budget = budget
-        self._live = SharedGenerations()
-        """What live requests say is kept nowhere for others."""
 
     async def compress(self, turn: TurnToCompress, watch: Watch, *, seed: int) -> Compressed:
         """See `Compressor.compress`. A prompt within the budget is left as it is."""
@@ -49,21 +46,14 @@ class ChainCompressor:
         return Compressed(sequence=sent, summaries=summaries)
 
     async def _compress(self, turn: TurnToCompress, watch: Watch, seed: int) -> tuple[Compression, tuple[Summary, ...]]:
-        local, summaries = self._local, self._local.summaries if turn.job.live is None else self._live
+        local = self._local
         values = turn.resolved.values.model_copy(update={"policy": Policy.SUMMARISE, "template": {}})
         resolved = Resolved(values=values, sources={})
         asked = await local.plan(partial(self._asked, turn, resolved))
 
-        async def generate(request: Request) -> Generation:
-            shared = summaries.take(turn.run.id, request, local.engine.generate)
-            async with watch(shared.request):
-                generation = await asyncio.shield(shared.task)
-            if generation.finish_reason == "cancelled":  # the engine closes
-                raise asyncio.CancelledError
-            return generation
-
+        summarise = partial(local.summarise, turn.job, turn.run, watch)
         name = f"{turn.job.id}.{turn.job.fence}.{len(turn.history)}"
-        return await compress_turn(asked, resolved, generate, local.plan, id=name, seed=seed)
+        return await compress_turn(asked, resolved, summarise, local.plan, id=name, seed=seed)
 
     def _asked(self, turn: TurnToCompress, resolved: Resolved) -> Asked:
         conversation = self._local.conversation(turn.sequence, turn.run)

@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from nightjar.config.errors import EngineError
+from nightjar.config.load_settings import LoadSettings
 from nightjar.jobs.parameters import Parameters
 from nightjar.jobs.records import Timings
+from nightjar.workers.conversation.local import LocalReplier
 from nightjar.workers.conversation.shared import MOST, SharedGenerations
+from nightjar.workers.engine.fake import ScriptedEngine
 from nightjar.workers.engine.request import Generation, Request
+from nightjar.workers.library.find import ModelEntry
 
 
 class Maker:
@@ -123,3 +131,29 @@ async def test_old_ones_are_forgotten() -> None:
         await shared.take("run", request(str(number), prompt=number), maker.generate).task
     assert shared.take("run", request("again", prompt=0), maker.generate).request == "again"
     await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize(("live", "stored"), [(None, ["run"]), (object(), [])])
+async def test_what_a_live_request_says_is_stored_for_nobody(live: Any, stored: list[str]) -> None:
+    """Its texts go when it has been answered, or an hour later; a summary of them would stay."""
+    runs = []
+
+    class Store:
+        async def once(self, key: str, run: str, make: Callable[[], Awaitable[Generation]]) -> Generation:
+            runs.append(run)
+            return await make()
+
+    @asynccontextmanager
+    async def watch(_: str) -> AsyncIterator[None]:
+        yield
+
+    engine = ScriptedEngine(lambda *_: "They met.")
+    entry = ModelEntry(name="m", path=Path("m.gguf"), load=LoadSettings(), parameters={}, template=None, reasoning=None)
+    replier = LocalReplier(engine, entry)
+    replier.summaries.store = Store()
+    job: Any = SimpleNamespace(live=live)
+    run: Any = SimpleNamespace(id="run")
+    made = await replier.summarise(job, run, watch, request("a"))
+    await replier.close()
+    assert made.text == "They met."
+    assert runs == stored
