@@ -36,6 +36,30 @@ hypothesis.settings.load_profile("nightjar")
 _plain = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
 structlog.configure(processors=[*structlog.get_config()["processors"][:-1], _plain])
 
+
+class _SaysWhatBroke:
+    """pytest names no failures once its own run has broken off: a reader of a log's end still sees what there were."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self.config = config
+        self.broken: list[str] = []
+
+    def pytest_internalerror(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
+        self.broken.append(str(excinfo.value))
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_unconfigure(self) -> None:
+        reporter = self.config.pluginmanager.get_plugin("terminalreporter")
+        if self.broken and reporter is not None:
+            reporter.short_test_summary()
+            for error in self.broken:
+                reporter.write_line(f"BROKE OFF {error[-1500:]}")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.pluginmanager.register(_SaysWhatBroke(config))
+
+
 ROOMS = ("config", "jobs", "pipeline", "workers", "scripts", "web")
 
 
