@@ -30,6 +30,8 @@ from nightjar.workers.engine.device import this_device
 from nightjar.workers.library.inspect import read_facts
 
 SLOTS = 16
+WARM_UP_CHATS = 4
+"""A side's first go readies kernels and grammar; more would only cost the slowest side minutes a round."""
 CONTEXT = 2048
 DECODE_CONTEXT = 512
 DECODED = 128
@@ -270,7 +272,7 @@ async def play_against(
     becomes slower or faster meanwhile favours nobody. A side whose ratio is settled is left out of further rounds.
     """
     warm_up = make(0)
-    warm_up = replace(warm_up, chats=warm_up.chats[:SLOTS], reply_tokens=8)
+    warm_up = replace(warm_up, chats=warm_up.chats[:WARM_UP_CHATS], reply_tokens=8)
     matches = [SideBySide(opener=opener, goal=goal) for opener, goal in others]
     number = 0
     while going := [match for match in matches if lines.unsettled(match.samples, match.goal, setup.rounds)]:
