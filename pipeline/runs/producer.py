@@ -17,6 +17,7 @@ from nightjar.jobs.database import Database
 from nightjar.jobs.documents import Run
 from nightjar.jobs.mongo import DuplicateKeyError
 from nightjar.jobs.states import RunStatus
+from nightjar.jobs.text_embedder import EmbedderOpener
 from nightjar.pipeline.compare.verdict import check_ending, known_scales
 from nightjar.pipeline.judging.start import check_judging
 from nightjar.pipeline.runs.freeze import adjustments, freeze, gate_differences, grown, run_differences
@@ -68,7 +69,12 @@ class PlannedRun:
 
 
 async def plan_run(
-    request: EnqueueRequest, database: Database, now: datetime | None = None, *, enforceable: Enforceable | None = None
+    request: EnqueueRequest,
+    database: Database,
+    now: datetime | None = None,
+    *,
+    enforceable: Enforceable | None = None,
+    embedder: EmbedderOpener | None = None,
 ) -> PlannedRun:
     """Freezes and checks what `enqueue` would write; a bundled suite is imported on this first use.
 
@@ -77,7 +83,7 @@ async def plan_run(
     moment = now or await database.now()
     suite, imported = await take_suite(request.suite, database)
     sequences = select(suite.sequences, request.only, request.limit)
-    policies = await freeze_policies(request, database)
+    policies = await freeze_policies(request, sequences, database, embedder)
     facts = await check_models(request, policies, sequences, database)
     fresh = uuid.uuid4().hex
     run = freeze(request, suite, sequences, identity=fresh, now=moment, version=NIGHTJAR_VERSION, policies=policies)
@@ -102,15 +108,17 @@ async def enqueue(
     closers: Closers | None = None,
     progress: Progress | None = None,
     enforceable: Enforceable | None = None,
+    embedder: EmbedderOpener | None = None,
 ) -> Enqueued:
     """Freezes the run and writes its jobs; a run of the same name and content stays as it is, or grows.
 
     `closers`: who may close a new run, or an old one that names nobody, besides dispatchers.
-    `enforceable` says which schemas and grammars a reply can be held to; without it the worker finds out.
+    `enforceable` says which schemas and grammars a reply can be held to; without it the worker finds out. `embedder`:
+    of this host, for policies by nearest prompts, which are refused without one.
     Raises ParameterError, UnknownNameError, RunConflictError (with the difference), ModelError for a model that cannot
     do this.
     """
-    planned = await plan_run(request, database, now, enforceable=enforceable)
+    planned = await plan_run(request, database, now, enforceable=enforceable, embedder=embedder)
     wanted = planned.run
     wanted.closers = closers
     for _ in range(RACES):
