@@ -138,6 +138,7 @@ async def evaluate_whole(
         closers=closers,
         enforceable=check_enforceable,
         embedder=embedder_opener(session.settings),
+        usd_per_kwh=session.settings.money.usd_per_kwh,
     )
     lacking = [problem for form in formats if (problem := missing_package(form)) is not None]
     twice = _given_twice(plain, entries)

@@ -72,6 +72,7 @@ async def _enqueue(request: EnqueueRequest, *, wait: bool, as_json: bool) -> boo
                 progress=progress,
                 enforceable=check_enforceable,
                 embedder=embedder_opener(session.settings),
+                usd_per_kwh=session.settings.money.usd_per_kwh,
             )
         notes = [
             *apart,

@@ -53,6 +53,7 @@ async def build_new_run(visit: Visit) -> Sheet:
             visit.site.database,
             enforceable=visit.site.enforceable,
             embedder=embedder_opener(visit.site.settings),
+            usd_per_kwh=visit.site.settings.money.usd_per_kwh,
         )
     except NightjarError as error:
         refused = Said(text=str(error), level="warning")
