@@ -11,6 +11,7 @@ from pymongo import ASCENDING, IndexModel
 
 from nightjar.jobs.mongo import Database, Row
 from nightjar.jobs.patience import patiently
+from nightjar.jobs.remote_models import usd_text
 from nightjar.jobs.states import JobKind
 from nightjar.jobs.stored import StoredDocument
 
@@ -91,3 +92,33 @@ async def write_energy(
 async def energy_of_run(run: str) -> list[RunEnergy]:
     """Each worker's part."""
     return await RunEnergy.find({"run": run}).to_list()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Electricity:
+    """What the cards of a run's workers used, in US dollars. `unknown`: workers that don't know theirs, once for each
+    contestant and kind of job; it is not in `usd`.
+    """
+
+    usd: float
+    unknown: int
+
+    @property
+    def text(self) -> str:
+        """ "$0.0012 electricity", "at least $0.0012 electricity"."""
+        return f"{usd_text(self.usd, unpriced=self.unknown)} electricity"
+
+
+async def electricity_of(runs: Iterable[str], database: Database) -> dict[str, Electricity]:
+    """By run id, up to now; runs of which nothing is known, or nobody asks what it costs, are left out."""
+    known: Row = {"$and": [{"$gt": ["$joules", None]}, {"$gt": ["$usd_per_kwh", None]}]}
+    usd: Row = {"$divide": [{"$multiply": ["$joules", "$usd_per_kwh"]}, JOULES_PER_KWH]}
+    group: Row = {
+        "_id": "$run",
+        "usd": {"$sum": {"$cond": [known, usd, 0]}},
+        "known": {"$sum": {"$cond": [known, 1, 0]}},
+        "parts": {"$sum": 1},
+    }
+    stages: list[Row] = [{"$match": {"run": {"$in": list(runs)}}}, {"$group": group}, {"$match": {"known": {"$gt": 0}}}]
+    rows = await database.raw["run_energy"].aggregate(stages)
+    return {row["_id"]: Electricity(usd=row["usd"], unknown=row["parts"] - row["known"]) async for row in rows}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -121,4 +122,6 @@ def usd_text(usd: float | None, *, unpriced: int = 0) -> str:
     if usd is None:
         return "unknown"
     digits = 2 if usd >= 10 else 4
+    if 0 < usd < 1e-4:  # what is not nothing never reads as 0
+        digits = 1 - math.floor(math.log10(usd))
     return f"{'at least ' if unpriced else ''}${usd:.{digits}f}"

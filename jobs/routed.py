@@ -6,7 +6,7 @@ of policies. `routed` says for whom it answers: reports call what replied by `as
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -22,6 +22,23 @@ ASKED_AS: Row = {"$ifNull": ["$routed.asked_as", "$model"]}
 """Expression: what the run was asked with, a model or a policy."""
 
 
+class NearestChoices(BaseModel):
+    """Whom the nearest prompts of each of a run's sequences say, as it was decided when the run was made."""
+
+    model_config = ConfigDict(frozen=True)
+
+    embedder: str
+    """Digest of the embedding model by whose vectors it was decided."""
+    choices: list[tuple[str, str]]
+    """(model, reason), each once."""
+    numbers: list[int]
+    """For each of the run's sequences, in their order, which of the choices is its own."""
+
+    def of(self, sequences: Sequence[str]) -> dict[str, tuple[str, str]]:
+        """By sequence. `sequences`: all of the run's."""
+        return {name: self.choices[number] for name, number in zip(sequences, self.numbers, strict=True)}
+
+
 class FrozenPolicy(BaseModel):
     """A version of a policy as a run keeps it, whatever becomes of the policy."""
 
@@ -35,6 +52,8 @@ class FrozenPolicy(BaseModel):
     """Those that may be asked in this run."""
     default: str
     rules: list[TagRule] = []
+    """By tags; empty where the nearest prompts decide."""
+    nearest: NearestChoices | None = None
     contexts: dict[str, int] = {}
     """Candidate -> tokens that it holds at most, where that was known."""
 

@@ -59,6 +59,7 @@ class Expense(StoredDocument):
             IndexModel([("run", ASCENDING), ("model", ASCENDING)]),
             IndexModel([("job", ASCENDING)]),
             IndexModel([("endpoint", ASCENDING), ("at", ASCENDING)]),
+            IndexModel([("at", ASCENDING), ("endpoint", ASCENDING)], name="time"),  # by `at` alone there is one already
             IndexModel([("at", ASCENDING)], name="open", partialFilterExpression={"settled": False}),
             IndexModel([("settled_at", ASCENDING)], name="old", expireAfterSeconds=_KEPT_S),
         ]

@@ -6,7 +6,8 @@ card cannot give. The real one is `workers.embedder.client.SmallEmbedder`: a pro
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -28,3 +29,7 @@ class TextEmbedder(Protocol):
 
     async def embed(self, texts: Sequence[str]) -> Vectors:
         """n x d, a unit vector a text, nothing cut off. Raises ModelError, EngineError, ContextError."""
+
+
+EmbedderOpener = Callable[[str], AbstractAsyncContextManager[TextEmbedder]]
+"""Opens a host's embedder for a while; it is told what needs it, for messages, as the beginning of a sentence."""

@@ -108,6 +108,7 @@ async def evaluate_whole(
     from nightjar.scripts.enforceable import check_enforceable
     from nightjar.scripts.fidelity_preflight import check_reference
     from nightjar.scripts.views.saying import saying
+    from nightjar.workers.embedder.client import embedder_opener
 
     out = wanted.out or session.settings.reports_dir
     check_folder(out)
@@ -131,7 +132,14 @@ async def evaluate_whole(
     )
     closers = this_home(session.settings)
     apart = await asyncio.to_thread(check_reference, against, entries) if against is not None else []
-    enqueued = await enqueue(request, session.database, closers=closers, enforceable=check_enforceable)
+    enqueued = await enqueue(
+        request,
+        session.database,
+        closers=closers,
+        enforceable=check_enforceable,
+        embedder=embedder_opener(session.settings),
+        usd_per_kwh=session.settings.money.usd_per_kwh,
+    )
     lacking = [problem for form in formats if (problem := missing_package(form)) is not None]
     twice = _given_twice(plain, entries)
     entries = await _with_candidates(entries, enqueued.run, session)

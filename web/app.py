@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
@@ -11,6 +12,7 @@ from pydantic import SecretStr
 from nightjar.config.version import NIGHTJAR_VERSION
 from nightjar.jobs.live import LiveRequests
 from nightjar.jobs.mongo import Database
+from nightjar.jobs.rates import SharedRates
 from nightjar.jobs.reply_cache import ReplyCache
 from nightjar.web import metrics, open_routes
 from nightjar.web.api import acting, reading
@@ -82,6 +84,7 @@ def create_app(
         pulls=Pulls(settings=settings),
         cleaning=None if cleanup is None else Cleaning(command=cleanup),
         closing=closing,
+        rates=SharedRates(redis, f"serve {secrets.token_hex(8)}"),
         checks=None if checks is None else Latest(make=checks, fresh_s=CHECKED_EVERY_S),
         enforceable=enforceable,
         verifications=Verifications(told=feed.computed),

@@ -12,9 +12,10 @@ from fastapi import Request
 
 from nightjar.jobs.live import LiveRequests
 from nightjar.jobs.mongo import Database
+from nightjar.jobs.rates import SharedRates
 from nightjar.jobs.reply_cache import ReplyCache
 from nightjar.web.auth.passwords import Passwords
-from nightjar.web.auth.throttle import Throttle, TokenRates
+from nightjar.web.auth.throttle import Throttle
 from nightjar.web.cleaning import Cleaning
 from nightjar.web.events.feed import EventFeed
 from nightjar.web.gate import GateRules
@@ -71,6 +72,8 @@ class Site:
     """To be closed when no requests are taken any more, and so are `verifications`."""
     closing: asyncio.Event
     """Set when the server is about to end: every stream ends, too."""
+    rates: SharedRates
+    """How often API tokens may ask."""
     checks: Latest[Sequence[MachineCheck]] | None = None
     """What `nightjar doctor` says; None where whoever runs the application cannot say it."""
     cleaning: Cleaning | None = None
@@ -80,7 +83,6 @@ class Site:
     passwords: Passwords = field(default_factory=Passwords)
     throttle: Throttle = field(default_factory=Throttle)
     meters: Meters = field(default_factory=Meters)
-    rates: TokenRates = field(default_factory=TokenRates)
     form_secret: bytes = field(default_factory=lambda: secrets.token_bytes(32))
     """Signs the tokens of forms, for as long as this process lives."""
     tasks: set[asyncio.Task[Any]] = field(default_factory=set)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import NoReturn
@@ -89,7 +88,7 @@ async def _by_token(secret: str, request: Request, site: Site) -> Visitor:
     visitor = None if token is None else await _acting_for(token.user)
     if token is None or visitor is None:
         return STRANGER
-    wait = site.rates.wait_s(token.id, token.per_minute, time.monotonic())
+    wait = await site.rates.count(token.id, token.per_minute)
     if wait > 0:
         raise HTTPException(429, "This token asks too often.", headers={"retry-after": str(int(wait) + 1)})
     await note_use(token, request.state.address, site.database)

@@ -13,6 +13,7 @@ from nightjar.jobs.auto_workers import live_autos
 from nightjar.jobs.closers import Right, read_closers, right_of, who_may_close
 from nightjar.jobs.database import Database, Row
 from nightjar.jobs.ending import Hook
+from nightjar.jobs.energy import Electricity, electricity_of
 from nightjar.jobs.hindered import Hindrances, hindered
 from nightjar.jobs.judgings import OUTLINE, RunJudging
 from nightjar.jobs.leases import dispatcher_is_live, live_closers, since_ringing_s
@@ -86,14 +87,20 @@ async def _counted(row: Row, retries: int, database: Database) -> tuple[RunView,
 
 
 async def _with_costs(runs: list[RunView], database: Database) -> list[RunView]:
-    spent = await spending([run.id for run in runs], database)
-    return [_with_cost(run, spent[run.id]) if run.id in spent else run for run in runs]
+    ids = [run.id for run in runs]
+    spent, electricity = await spending(ids, database), await electricity_of(ids, database)
+    runs = [_with_cost(run, spent[run.id]) if run.id in spent else run for run in runs]
+    return [_with_electricity(run, electricity.get(run.id)) for run in runs]
 
 
 def _with_cost(run: RunView, spent: Sequence[Spending]) -> RunView:
     known = [each.usd for each in spent if each.usd is not None]
     usd = sum(known) if known else None
     return replace(run, cost_usd=usd, cost=usd_text(usd, unpriced=sum(each.unpriced for each in spent)))
+
+
+def _with_electricity(run: RunView, used: Electricity | None) -> RunView:
+    return run if used is None else replace(run, electricity_usd=used.usd, electricity=used.text)
 
 
 def _chore_view(row: Row) -> ChoreView:

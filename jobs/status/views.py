@@ -129,6 +129,15 @@ class RunView:
     """What its models at endpoints cost so far; None where it has none, or no price is known."""
     cost: str | None = None
     """The same in words, with "unknown" and "at least"; None where it has none."""
+    electricity_usd: float | None = None
+    """What the cards of its workers used so far, as far as they tell; None where nothing is known."""
+    electricity: str | None = None
+    """The same in words, with "at least" where some of it is not known."""
+
+    @property
+    def all_costs(self) -> str | None:
+        """ "$0.0042", "$0.0012 electricity", "$0.0042 + $0.0012 electricity"."""
+        return " + ".join(filter(None, (self.cost, self.electricity))) or None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -31,6 +31,7 @@ from nightjar.jobs.redis_in_use import RedisInUse
 from nightjar.jobs.removal import finish_removals
 from nightjar.jobs.schema import SCHEMA_EVERY_S
 from nightjar.jobs.spending import settle_lost
+from nightjar.jobs.text_embedder import EmbedderOpener
 from nightjar.jobs.token_ledger import settle_left_requests
 from nightjar.jobs.troubles import StoredBoard
 from nightjar.pipeline.closing import endings
@@ -43,7 +44,7 @@ from nightjar.pipeline.nights.retention import retain
 from nightjar.pipeline.nights.schedules import fire_due
 from nightjar.pipeline.notify.deliveries import make_calls, run_commands
 from nightjar.pipeline.runs.this_home import this_home
-from nightjar.pipeline.search.refresh import EmbedderOpener, IndexRefresher
+from nightjar.pipeline.search.refresh import IndexRefresher
 
 ENDING_S = 5.0
 """How long the chores of a dispatcher that is to stop may finish what they are at."""
@@ -71,13 +72,14 @@ class Dispatcher:
         standby: bool = False,
         embedder: EmbedderOpener | None = None,
     ) -> None:
-        """`embedder`: opens the host's small embedder, which keeps the search index up to date; None: nobody does."""
+        """`embedder`: opens this host's, for the search index and for policies of schedules; None: it has none."""
         self._database = database
         self._settings = settings
         self._standby = standby
         self._name = f"dispatcher-{random.getrandbits(48):x}"  # a name, not a secret
         self._redis = RedisInUse(doorbell=doorbell, database=database)
         self._ringer = Ringer(database, doorbell)
+        self._embedder = embedder
         self._index = None if embedder is None else IndexRefresher(embedder, self._name, database)
         self._watching_since: datetime | None = None
         self._stop: asyncio.Event | None = None
@@ -187,7 +189,7 @@ class Dispatcher:
 
     async def fire(self) -> None:
         """Enqueues what schedules ask for."""
-        await fire_due(self._database, closer=self.closer)
+        await fire_due(self._database, closer=self.closer, embedder=self._embedder)
 
     async def stop_late(self) -> None:
         """Stops runs at their deadline, and those whose budget is used up."""

@@ -12,6 +12,7 @@ from nightjar.jobs.database import Database, Row
 from nightjar.jobs.documents import utc_now
 from nightjar.jobs.nights import Schedule
 from nightjar.jobs.schedule_changes import change_seen, switch_schedule
+from nightjar.jobs.text_embedder import EmbedderOpener
 from nightjar.pipeline.nights.schedules import check_request
 from nightjar.pipeline.nights.ticks import check_cron
 from nightjar.pipeline.runs.preflight import Enforceable
@@ -51,6 +52,7 @@ async def edit_schedule(
     *,
     reset: Collection[str] = (),
     enforceable: Enforceable | None = None,
+    embedder: EmbedderOpener | None = None,
 ) -> Schedule:
     """Changes what its next runs are; those that are there stay as they are.
 
@@ -64,7 +66,7 @@ async def edit_schedule(
     request = make_request(**{**kept, **options, "timezone": timezone})
     check_cron(fields.get("cron", schedule.cron), timezone)
     now = await database.now()
-    await check_request(request, now, database, enforceable)
+    await check_request(request, now, database, enforceable, embedder)
     changes: Row = {**fields, "enqueue": request.model_dump(mode="json", exclude_defaults=True)}
     if {"cron", "timezone"} & fields.keys():
         changes["last_tick"] = now  # no tick of the new clock is one that was missed
@@ -75,14 +77,19 @@ async def edit_schedule(
 
 
 async def run_schedule(
-    name: str, database: Database, *, closers: Closers | None = None, known_models: tuple[str, ...] = ()
+    name: str,
+    database: Database,
+    *,
+    closers: Closers | None = None,
+    known_models: tuple[str, ...] = (),
+    embedder: EmbedderOpener | None = None,
 ) -> Enqueued:
     """Enqueues now what its next night would be, as a run by hand: no tick of the clock, and no night of its series."""
     schedule = await find_schedule(name)
     request: EnqueueRequest = make_request(
         **{**schedule.enqueue, "name": hand_name(name, utc_now()), "known_models": known_models}
     )
-    return await enqueue(request, database, closers=closers)
+    return await enqueue(request, database, closers=closers, embedder=embedder)
 
 
 def hand_name(schedule: str, now: datetime) -> str:

@@ -8,6 +8,7 @@ enqueuing repeatable.
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -23,6 +24,7 @@ from nightjar.jobs.mongo import DuplicateKeyError
 from nightjar.jobs.nights import Schedule
 from nightjar.jobs.reading import read_each
 from nightjar.jobs.states import TERMINAL_RUNS
+from nightjar.jobs.text_embedder import EmbedderOpener
 from nightjar.pipeline.nights.ticks import Rules, TickStep, check_cron, decide_tick, newest_due, run_name
 from nightjar.pipeline.runs.freeze import freeze_ending
 from nightjar.pipeline.runs.preflight import Enforceable
@@ -44,9 +46,10 @@ async def add_schedule(
     *,
     rules: Rules | None = None,
     enforceable: Enforceable | None = None,
+    embedder: EmbedderOpener | None = None,
     closers: Closers | None = None,
 ) -> Schedule:
-    """Stores a schedule whose first tick lies ahead; `options` and `enforceable` are those of enqueuing.
+    """Stores a schedule whose first tick lies ahead; `options`, `enforceable` and `embedder` are those of enqueuing.
 
     `closers`: who may fire it, besides dispatchers, and close its runs.
     What enqueuing would refuse now is refused here: an unknown suite, model or metric, a parameter out of its range.
@@ -56,7 +59,7 @@ async def add_schedule(
     check_cron(cron, timezone)
     request = make_request(**options, timezone=timezone)
     now = await database.now()
-    await check_request(request, now, database, enforceable)
+    await check_request(request, now, database, enforceable, embedder)
     kept = rules or Rules()
     schedule = Schedule(
         id=name,
@@ -81,14 +84,26 @@ async def add_schedule(
 
 
 async def check_request(
-    request: EnqueueRequest, now: datetime, database: Database, enforceable: Enforceable | None
+    request: EnqueueRequest,
+    now: datetime,
+    database: Database,
+    enforceable: Enforceable | None,
+    embedder: EmbedderOpener | None,
 ) -> None:
     """Refuses what enqueuing would refuse now. Raises UsageError, UnknownNameError, ParameterError."""
-    await plan_run(request, database, now, enforceable=enforceable)
+    await plan_run(request, database, now, enforceable=enforceable, embedder=embedder)
 
 
-async def fire_due(database: Database, now: datetime | None = None, *, closer: Closer | None = None) -> list[Run]:
-    """Handles the due tick of every schedule that `closer` may fire; returns the runs that this call made."""
+async def fire_due(
+    database: Database,
+    now: datetime | None = None,
+    *,
+    closer: Closer | None = None,
+    embedder: EmbedderOpener | None = None,
+) -> list[Run]:
+    """Handles the due tick of every schedule that `closer` may fire; returns the runs that this call made. `embedder`:
+    that of enqueuing.
+    """
     moment = now or await database.now()
     runs = []
     for schedule in await read_each(Schedule, {"enabled": True}, database):
@@ -99,7 +114,10 @@ async def fire_due(database: Database, now: datetime | None = None, *, closer: C
         with hindered("schedule_hindered", schedule=schedule.id):
             tick = schedule.claimed_tick or await _claim(schedule, seen, database)
             closers = schedule.closers or (None if closer is None else closer.here)
-            if tick is not None and (run := await _take(schedule, tick, moment, closers, database)) is not None:
+            if tick is None:
+                continue
+            firing = Firing(schedule=schedule, tick=tick, closers=closers, embedder=embedder)
+            if (run := await _take(firing, moment, database)) is not None:
                 runs.append(run)
     return runs
 
@@ -113,10 +131,19 @@ async def _claim(schedule: Schedule, now: datetime, database: Database) -> datet
     return tick if won.matched_count else None
 
 
-async def _take(
-    schedule: Schedule, tick: datetime, now: datetime, closers: Closers | None, database: Database
-) -> Run | None:
+@dataclass(frozen=True, kw_only=True)
+class Firing:
+    """A claimed tick of a schedule, and what its run is made with."""
+
+    schedule: Schedule
+    tick: datetime
+    closers: Closers | None
+    embedder: EmbedderOpener | None
+
+
+async def _take(firing: Firing, now: datetime, database: Database) -> Run | None:
     """Fires a claimed tick, holds it back or passes it over, by the schedule's rules."""
+    schedule, tick = firing.schedule, firing.tick
     waited = schedule.claimed_tick == tick and schedule.waiting_for is not None
     previous = await _previous(schedule, tick)
     rules = Rules(overlap=schedule.overlap, missed=schedule.missed, grace_s=schedule.grace_s)
@@ -143,7 +170,7 @@ async def _take(
     if decision.step is TickStep.CANCEL_AND_FIRE:
         assert previous is not None
         await _cancel(previous, run_name(schedule.id, tick), database)
-    return await _fire(schedule, tick, closers, database)
+    return await _fire(firing, database)
 
 
 async def _previous(schedule: Schedule, tick: datetime) -> Run | None:
@@ -170,12 +197,13 @@ async def _cancel(previous: Run, follower: str, database: Database) -> None:
             raise
 
 
-async def _fire(schedule: Schedule, tick: datetime, closers: Closers | None, database: Database) -> Run | None:
+async def _fire(firing: Firing, database: Database) -> Run | None:
     """Enqueues a claimed tick and marks it as fired. What cannot be enqueued is noted on the schedule."""
+    schedule, tick = firing.schedule, firing.tick
     name = run_name(schedule.id, tick)
     run: Run | None = None
     with hindered("schedule_failed", schedule=schedule.id, tick=tick.isoformat()) as hindrance:
-        run = await _enqueue(schedule, name, tick, closers, database)
+        run = await _enqueue(firing, name, database)
     fired: dict[str, Any] = {"last_error": in_words(hindrance.error) if hindrance.error is not None else None}
     if hindrance.error is None:
         fired["last_run"] = name
@@ -184,13 +212,12 @@ async def _fire(schedule: Schedule, tick: datetime, closers: Closers | None, dat
     return run
 
 
-async def _enqueue(
-    schedule: Schedule, name: str, tick: datetime, closers: Closers | None, database: Database
-) -> Run | None:
+async def _enqueue(firing: Firing, name: str, database: Database) -> Run | None:
     """The run where it is new; None where an earlier dispatcher enqueued it before it died."""
-    options = {**schedule.enqueue, "name": name, "schedule": schedule.id, "tick": tick}
+    schedule = firing.schedule
+    options = {**schedule.enqueue, "name": name, "schedule": schedule.id, "tick": firing.tick}
     try:
-        enqueued = await enqueue(make_request(**options), database, closers=closers)
+        enqueued = await enqueue(make_request(**options), database, closers=firing.closers, embedder=firing.embedder)
     except RunConflictError:
         _log.info("tick_fired_before", schedule=schedule.id, run=name)
         return None

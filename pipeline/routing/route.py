@@ -89,7 +89,7 @@ def route(policy: RoutingPolicy | FrozenPolicy, features: RequestFeatures, healt
     """
     if policy.kind is PolicyKind.ALIAS:
         first, reason, kind = policy.candidates[0], NOT_LEARNT, RouteKind.ALIAS
-    elif isinstance(policy, RoutingPolicy) and policy.nearest is not None:
+    elif policy.nearest is not None:
         first, reason = features.nearest or (policy.default, "default: nobody looked for its nearest prompts")
         kind = RouteKind.DEFAULT if reason.startswith("default") else RouteKind.NEAREST
     else:

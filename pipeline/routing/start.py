@@ -5,9 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
-import numpy as np
 
 from nightjar.config.errors import UsageError
 from nightjar.jobs.database import Database
@@ -16,17 +13,13 @@ from nightjar.jobs.policies import PolicyKind, RoutingPolicy, Validation, store_
 from nightjar.jobs.published import published
 from nightjar.jobs.routing_evidence import routing_evidence_of, store_routing_evidence
 from nightjar.jobs.text_embedder import TextEmbedder
-from nightjar.jobs.vector_reading import stored_vectors
-from nightjar.jobs.vectors import vector_id
 from nightjar.pipeline.collect.collector import collect
-from nightjar.pipeline.routing.learn import SequenceEvidence, learn_rules
+from nightjar.pipeline.routing.learn import learn_rules
 from nightjar.pipeline.routing.learn_nearest import NEIGHBOURS, learn_nearest, validate_nearest
 from nightjar.pipeline.routing.nearest import NearestPrompts, check_policy_embedder, prompts_of
 from nightjar.pipeline.routing.read_evidence import Evidence, evidence_of
+from nightjar.pipeline.routing.read_vectors import prompt_vectors
 from nightjar.pipeline.routing.validate import split_evidence, validate_rules
-
-if TYPE_CHECKING:
-    from nightjar.jobs.text_embedder import Vectors
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,11 +70,11 @@ async def learn_from_evidence(
         rules = learn_rules(learning, candidates)
         validation = validate_rules(rules, held_out, candidates, evidence.usd)
     else:
-        vectors = await prompt_vectors(learning, nearest.embedder, database)
+        vectors = await prompt_vectors([each.prompt for each in learning], nearest.embedder, database)
         learnt = learn_nearest(learning, vectors, candidates, nearest.embedder.facts, nearest.neighbours)
         await store_routing_evidence(learnt.outcomes, database)
         rule, prompts = learnt.rule, prompts_of(learnt.rule, learnt.outcomes, candidates.default)
-        held_vectors = await prompt_vectors(held_out, nearest.embedder, database)
+        held_vectors = await prompt_vectors([each.prompt for each in held_out], nearest.embedder, database)
         validation = validate_nearest(prompts, held_out, held_vectors, evidence)
     policy = RoutingPolicy(
         id="",
@@ -99,18 +92,6 @@ async def learn_from_evidence(
         created_at=utc_now(),
     )
     return await store_policy(policy, database)
-
-
-async def prompt_vectors(sequences: Sequence[SequenceEvidence], embedder: TextEmbedder, database: Database) -> Vectors:
-    """Of what each sequence begins with; those that a search has stored are not made again."""
-    ids = [vector_id(each.prompt, embedder.facts.digest) for each in sequences]
-    stored = await stored_vectors(set(ids), database)
-    new = {name: each.prompt for name, each in zip(ids, sequences, strict=True) if name not in stored}
-    made = dict(zip(new, await embedder.embed(list(new.values())), strict=True))
-    if not ids:
-        return np.zeros((0, 1), np.float32)
-    rows = [made[name] if name in made else np.frombuffer(stored[name], "<f2").astype(np.float32) for name in ids]
-    return np.stack(rows)
 
 
 async def nearest_prompts(policy: RoutingPolicy) -> NearestPrompts:
@@ -139,7 +120,7 @@ async def validate_policy(
         return validate_rules(policy.rules, evidence.sequences, evidence.candidates, evidence.usd)
     assert embedder is not None, "a policy by nearest prompts needs vectors"
     check_policy_embedder(policy, embedder.facts)
-    vectors = await prompt_vectors(evidence.sequences, embedder, database)
+    vectors = await prompt_vectors([each.prompt for each in evidence.sequences], embedder, database)
     return validate_nearest(await nearest_prompts(policy), evidence.sequences, vectors, evidence)
 
 

@@ -212,7 +212,7 @@ def run_differences(old: Run, new: Run) -> list[str]:
             name = model.name
             was, now = old.set_model_parameters.get(name, {}), new.set_model_parameters.get(name, {})
             phrases += _changes(was, now, f"{name}:")
-            if model.policy != before[name].policy:
+            if _asked_policy(model) != _asked_policy(before[name]):
                 phrases.append(f"{name} is {_policy(model)}, was {_policy(before[name])}")
             if None not in (model.path, before[name].path) and model.path != before[name].path:
                 phrases.append(f"the file of {name} is {model.path}, was {before[name].path}")
@@ -303,6 +303,11 @@ def _changes(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str) -> lis
 
 def _value(layer: Mapping[str, Any], key: str) -> str:
     return repr(layer[key]) if key in layer else "not set"
+
+
+def _asked_policy(model: RunModel) -> FrozenPolicy | None:
+    """Without what its nearest prompts said, which follows from the rest: an existing run keeps what was decided."""
+    return None if model.policy is None else model.policy.model_copy(update={"nearest": None})
 
 
 def _policy(model: RunModel) -> str:

@@ -24,9 +24,10 @@ from nightjar.pipeline.runs.remote_plan import (
     check_remote,
     expected_cost,
     planned_sequence,
+    planned_shares,
 )
 from nightjar.pipeline.runs.request import EnqueueRequest
-from nightjar.pipeline.runs.routed_models import Routes, check_local_only, read_routes, shares_sentence
+from nightjar.pipeline.runs.routed_models import check_local_only, read_routes, shares_sentence
 
 Enforceable = Callable[[Mapping[str, Any]], None]
 """Raises ParameterError for a schema or a grammar that cannot be enforced, which the engine knows, and ModelError for
@@ -229,9 +230,7 @@ async def check_endpoints(
     remote = {name: model for name, model in asked.items() if model.remote is not None}
     if not remote:
         return notes
-    documents = sorted({sequence.document for sequence in sequences})
-    rows = database.raw["sequences"].find({"_id": {"$in": documents}}, {"sequence": 1})
-    planned = [planned_sequence(row["sequence"]) async for row in rows]
+    planned = await read_planned(sequences, database)
     for name, model in remote.items():
         assert model.remote is not None
         above = {**run.set_parameters, **run.set_model_parameters.get(name, {})}
@@ -243,18 +242,13 @@ async def check_endpoints(
             notes.append(f"Nobody knows the price of {name}: what it costs will be unknown (`price` in models.toml).")
         else:
             below, price = model.registry_parameters, model.remote.price
-            for whose, theirs in _shares(name, request, routes, planned).items():
+            for whose, theirs in planned_shares(name, request.models, routes, planned).items():
                 notes.append(expected_cost(whose, price, theirs, layers, below=below, repeats=run.repeats).sentence())
     return notes
 
 
-def _shares(
-    name: str, request: EnqueueRequest, routes: Routes, planned: Sequence[PlannedSequence]
-) -> dict[str, list[PlannedSequence]]:
-    """What a model is asked for itself and for each policy. A policy's other candidates may hand more to it."""
-    shares = {name: list(planned)} if name in request.models else {}
-    for policy, routed in routes.items():
-        mine = [each for each in planned if routed[each.id].models[0] == name]
-        if mine:
-            shares[f"{name} (for {policy})"] = mine
-    return shares
+async def read_planned(sequences: Iterable[SequenceRef], database: Database) -> list[PlannedSequence]:
+    """What of stored sequences bears on what they cost."""
+    documents = sorted({sequence.document for sequence in sequences})
+    rows = database.raw["sequences"].find({"_id": {"$in": documents}}, {"sequence": 1})
+    return [planned_sequence(row["sequence"]) async for row in rows]

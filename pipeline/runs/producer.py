@@ -17,8 +17,10 @@ from nightjar.jobs.database import Database
 from nightjar.jobs.documents import Run
 from nightjar.jobs.mongo import DuplicateKeyError
 from nightjar.jobs.states import RunStatus
+from nightjar.jobs.text_embedder import EmbedderOpener
 from nightjar.pipeline.compare.verdict import check_ending, known_scales
 from nightjar.pipeline.judging.start import check_judging
+from nightjar.pipeline.runs.electricity import electricity_notes
 from nightjar.pipeline.runs.freeze import adjustments, freeze, gate_differences, grown, run_differences
 from nightjar.pipeline.runs.preflight import (
     Enforceable,
@@ -68,7 +70,13 @@ class PlannedRun:
 
 
 async def plan_run(
-    request: EnqueueRequest, database: Database, now: datetime | None = None, *, enforceable: Enforceable | None = None
+    request: EnqueueRequest,
+    database: Database,
+    now: datetime | None = None,
+    *,
+    enforceable: Enforceable | None = None,
+    embedder: EmbedderOpener | None = None,
+    usd_per_kwh: float | None = None,
 ) -> PlannedRun:
     """Freezes and checks what `enqueue` would write; a bundled suite is imported on this first use.
 
@@ -77,7 +85,7 @@ async def plan_run(
     moment = now or await database.now()
     suite, imported = await take_suite(request.suite, database)
     sequences = select(suite.sequences, request.only, request.limit)
-    policies = await freeze_policies(request, database)
+    policies = await freeze_policies(request, sequences, database, embedder)
     facts = await check_models(request, policies, sequences, database)
     fresh = uuid.uuid4().hex
     run = freeze(request, suite, sequences, identity=fresh, now=moment, version=NIGHTJAR_VERSION, policies=policies)
@@ -90,6 +98,7 @@ async def plan_run(
         await check_held_to(run, sequences, database, enforceable)
     notes += await warnings(run, sequences, facts, database)
     notes += await check_endpoints(run, request, sequences, database)
+    notes += await electricity_notes(run, sequences, facts, database, usd_per_kwh)
     turns = sum(sequence.turns for sequence in sequences)
     return PlannedRun(run=run, notes=tuple(notes), turns=turns, suite_imported=imported)
 
@@ -102,15 +111,21 @@ async def enqueue(
     closers: Closers | None = None,
     progress: Progress | None = None,
     enforceable: Enforceable | None = None,
+    embedder: EmbedderOpener | None = None,
+    usd_per_kwh: float | None = None,
 ) -> Enqueued:
     """Freezes the run and writes its jobs; a run of the same name and content stays as it is, or grows.
 
     `closers`: who may close a new run, or an old one that names nobody, besides dispatchers.
-    `enforceable` says which schemas and grammars a reply can be held to; without it the worker finds out.
+    `enforceable` says which schemas and grammars a reply can be held to; without it the worker finds out. `embedder`:
+    of this host, for policies by nearest prompts, which are refused without one. `usd_per_kwh`: what electricity costs
+    here, for the expected cost.
     Raises ParameterError, UnknownNameError, RunConflictError (with the difference), ModelError for a model that cannot
     do this.
     """
-    planned = await plan_run(request, database, now, enforceable=enforceable)
+    planned = await plan_run(
+        request, database, now, enforceable=enforceable, embedder=embedder, usd_per_kwh=usd_per_kwh
+    )
     wanted = planned.run
     wanted.closers = closers
     for _ in range(RACES):

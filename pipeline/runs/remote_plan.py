@@ -4,7 +4,7 @@ Pure.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,7 @@ from nightjar.jobs.models import ModelFacts
 from nightjar.jobs.parameters import Parameters, Policy
 from nightjar.jobs.remote_models import NEVER, SEEDED, Price, TokenUse, unsent, usd_text
 from nightjar.jobs.sequences import Mode
+from nightjar.pipeline.routing.route import Routed
 
 ASSUMED_REPLY_TOKENS = 300
 CHARS_PER_TOKEN = 4
@@ -132,10 +133,29 @@ def expected_cost(
     about = most = 0.0
     for sequence in sequences:
         for above in layers:
-            limits = [{**below, **asked, **above}.get("max_tokens", DEFAULT_MAX_TOKENS) for asked in sequence.asked]
+            limits = reply_limits(sequence, above, below)
             about += sum(map(price.cost, _uses(sequence, [min(ASSUMED_REPLY_TOKENS, limit) for limit in limits])))
             most += sum(map(price.cost, _uses(sequence, limits)))
     return ExpectedCost(model=name, usd=about * repeats, most_usd=most * repeats)
+
+
+def reply_limits(sequence: PlannedSequence, above: Mapping[str, Any], below: Mapping[str, Any]) -> list[int]:
+    """The most tokens of each reply. `above`, `below`: the parameters over and under those of suite and turn."""
+    return [{**below, **asked, **above}.get("max_tokens", DEFAULT_MAX_TOKENS) for asked in sequence.asked]
+
+
+def planned_shares(
+    name: str, models: Collection[str], routes: Mapping[str, Mapping[str, Routed]], planned: Sequence[PlannedSequence]
+) -> dict[str, list[PlannedSequence]]:
+    """What a model is asked for itself, where it is one of the run's `models`, and for each policy. A policy's other
+    candidates may hand more to it.
+    """
+    shares = {name: list(planned)} if name in models else {}
+    for policy, routed in routes.items():
+        mine = [each for each in planned if routed[each.id].models[0] == name]
+        if mine:
+            shares[f"{name} (for {policy})"] = mine
+    return shares
 
 
 def _uses(sequence: PlannedSequence, replies: Sequence[int]) -> Iterator[TokenUse]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -15,7 +16,9 @@ from nightjar.jobs.policies import RoutingPolicy, is_routed, policy_of_run
 from nightjar.jobs.published import all_published, published
 from nightjar.jobs.routed import FrozenPolicy, JobRoute, RouteStep
 from nightjar.jobs.sequences import Sequence as PromptSequence
+from nightjar.jobs.text_embedder import EmbedderOpener
 from nightjar.pipeline.routing.route import CHARS_PER_TOKEN, CandidateHealth, RequestFeatures, Routed, route
+from nightjar.pipeline.runs.nearest_choices import nearest_choices
 from nightjar.pipeline.runs.remote_plan import planned_sequence
 from nightjar.pipeline.runs.request import EnqueueRequest
 
@@ -23,17 +26,24 @@ Routes = Mapping[str, Mapping[str, Routed]]
 """Policy, as the run names it -> sequence -> whom its jobs go to."""
 
 
-async def freeze_policies(request: EnqueueRequest, database: Database) -> dict[str, FrozenPolicy]:
-    """The request's policies by the names it has for them.
+async def freeze_policies(
+    request: EnqueueRequest, sequences: Sequence[SequenceRef], database: Database, embedder: EmbedderOpener | None
+) -> dict[str, FrozenPolicy]:
+    """The request's policies by the names it has for them; those by nearest prompts with what these say of `sequences`.
 
-    Raises UnknownNameError for one, or a candidate, that nobody knows; UsageError where nobody may answer.
+    Raises UnknownNameError for one, or a candidate, that nobody knows; UsageError where nobody may answer; as
+    `nearest_choices` does.
     """
-    frozen = {}
+    policies, frozen = {}, {}
     for name in dict.fromkeys(filter(is_routed, request.models)):
-        policy = await policy_of_run(name)
-        facts = await _facts_of(policy, database)
-        frozen[name] = _frozen(policy, facts, local_only=request.local_only)
+        policies[name] = await policy_of_run(name)
+        facts = await _facts_of(policies[name], database)
+        frozen[name] = _frozen(policies[name], facts, local_only=request.local_only)
     _check_settings(request, frozen)
+    for name, policy in policies.items():  # behind all other checks, since it may take a while
+        if policy.nearest is not None:
+            choices = await nearest_choices(policy, policy.nearest, sequences, database, embedder)
+            frozen[name] = frozen[name].model_copy(update={"nearest": choices})
     return frozen
 
 
@@ -48,11 +58,6 @@ async def _facts_of(policy: RoutingPolicy, database: Database) -> dict[str, Mode
 
 
 def _frozen(policy: RoutingPolicy, facts: Mapping[str, ModelFacts], *, local_only: bool) -> FrozenPolicy:
-    if policy.nearest is not None:
-        raise UsageError(
-            f"{policy.id} goes by the nearest prompts, which only live requests can do yet. `nightjar router validate` "
-            "says what it is worth; or name a policy that goes by tags."
-        )
     may_answer = [name for name in policy.candidates if not (local_only and facts[name].source is ModelSource.REMOTE)]
     if not may_answer:
         raise UsageError(
@@ -97,15 +102,17 @@ def features_of(ref: SequenceRef, sequence: PromptSequence) -> RequestFeatures:
 def routes_of(run: Run, features: Mapping[str, RequestFeatures]) -> Routes:
     """Whom each sequence goes to. Nothing of it depends on the moment: who cannot answer then hands its jobs on."""
     return {
-        model.name: {name: _route(model.policy, shown) for name, shown in features.items()}
-        for model in run.models
-        if model.policy is not None
+        model.name: _routes(model.policy, run.sequences, features) for model in run.models if model.policy is not None
     }
 
 
-def _route(policy: FrozenPolicy, features: RequestFeatures) -> Routed:
+def _routes(
+    policy: FrozenPolicy, sequences: Sequence[str], features: Mapping[str, RequestFeatures]
+) -> dict[str, Routed]:
     everybody = frozenset(policy.candidates)
-    return route(policy, features, CandidateHealth(served=everybody, allowed=everybody, contexts=policy.contexts))
+    health = CandidateHealth(served=everybody, allowed=everybody, contexts=policy.contexts)
+    nearest = policy.nearest.of(sequences) if policy.nearest is not None else {}
+    return {name: route(policy, replace(shown, nearest=nearest.get(name)), health) for name, shown in features.items()}
 
 
 async def read_routes(run: Run, sequences: Collection[SequenceRef]) -> Routes:

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
-
 import structlog
 
 from nightjar.config.errors import ModelError, ModelFileError, UnknownNameError
 from nightjar.jobs.leases import hold
 from nightjar.jobs.mongo import Database
-from nightjar.jobs.text_embedder import TextEmbedder
+from nightjar.jobs.text_embedder import EmbedderOpener, TextEmbedder
 from nightjar.jobs.unindexed import find_unindexed, is_quiet
 from nightjar.pipeline.search.index import index_texts
 
-EmbedderOpener = Callable[[], AbstractAsyncContextManager[TextEmbedder]]
 AT_ONCE = 10
 """Conversations between two looks whether something is at work."""
 MOST = 2_000
@@ -40,7 +36,7 @@ class IndexRefresher:
         if self._given_up or not await is_quiet(self._database):
             return 0
         try:
-            async with self._opener() as embedder:
+            async with self._opener("The search index") as embedder:
                 return await self._refresh(embedder)
         except (ModelError, ModelFileError, UnknownNameError) as error:
             self._given_up = True

@@ -59,6 +59,7 @@ async def _enqueue(request: EnqueueRequest, *, wait: bool, as_json: bool) -> boo
     from nightjar.scripts.options.run import command_notes, local_models
     from nightjar.scripts.session import open_session
     from nightjar.scripts.views.wait import expansion_bar, unserved_notes
+    from nightjar.workers.embedder.client import embedder_opener
 
     async with open_session() as session:
         request = request.model_copy(update={"known_models": local_models(session.settings)})
@@ -70,6 +71,8 @@ async def _enqueue(request: EnqueueRequest, *, wait: bool, as_json: bool) -> boo
                 closers=this_home(session.settings),
                 progress=progress,
                 enforceable=check_enforceable,
+                embedder=embedder_opener(session.settings),
+                usd_per_kwh=session.settings.money.usd_per_kwh,
             )
         notes = [
             *apart,

@@ -160,11 +160,13 @@ def run(name: Annotated[str, typer.Argument(help="The schedule's name.")], as_js
     from nightjar.pipeline.runs.this_home import this_home
     from nightjar.scripts.options.run import local_models
     from nightjar.scripts.session import open_session, run_async
+    from nightjar.workers.embedder.client import embedder_opener
 
     async def enqueued() -> dict[str, Any]:
         async with open_session() as session:
             closers, known = this_home(session.settings), local_models(session.settings)
-            made = await run_schedule(name, session.database, closers=closers, known_models=known)
+            embedder = embedder_opener(session.settings)
+            made = await run_schedule(name, session.database, closers=closers, known_models=known, embedder=embedder)
             return {"id": made.run.id, "name": made.run.name, "jobs_total": made.jobs_total, "schedule": name}
 
     row = run_async(enqueued())
@@ -210,11 +212,18 @@ async def _edit(name: str, fields: dict[str, Any], changes: dict[str, Any], forg
     from nightjar.scripts.enforceable import check_enforceable
     from nightjar.scripts.options.run import local_models
     from nightjar.scripts.session import open_session
+    from nightjar.workers.embedder.client import embedder_opener
 
     async with open_session() as session:
         changes |= {"known_models": local_models(session.settings)}
         schedule = await edit_schedule(
-            name, fields, changes, session.database, reset=forgotten, enforceable=check_enforceable
+            name,
+            fields,
+            changes,
+            session.database,
+            reset=forgotten,
+            enforceable=check_enforceable,
+            embedder=embedder_opener(session.settings),
         )
         row = _row(schedule, await session.database.now())
         return f"{row['next_local']} ({row['next_utc']} UTC)"
@@ -231,6 +240,7 @@ async def _add(
     from nightjar.scripts.fidelity_preflight import check_here
     from nightjar.scripts.options.run import command_notes, local_models
     from nightjar.scripts.session import open_session
+    from nightjar.workers.embedder.client import embedder_opener
 
     async with open_session() as session:
         asked = options.get("fidelity_to"), options["models"], session.settings
@@ -244,6 +254,7 @@ async def _add(
             session.database,
             rules=rules,
             enforceable=check_enforceable,
+            embedder=embedder_opener(session.settings),
             closers=this_home(session.settings),
         )
         row = _row(schedule, schedule.created_at)

@@ -159,8 +159,8 @@ def _tables(overview: Overview) -> Group:
             parts.append(table(title, columns, rows))
 
     parts: list[Any] = [Text(f"{name}: {'ok' if s.ok else s.reason}") for name, s in overview.services.items()]
-    costs = any(run.cost for run in overview.runs)  # local models alone have none to show
-    runs = [(*_run_row(run), run.cost) if costs else _run_row(run) for run in overview.runs]
+    costs = any(run.all_costs for run in overview.runs)  # most local runs have none to show
+    runs = [(*_run_row(run), run.all_costs) if costs else _run_row(run) for run in overview.runs]
     add("Runs", (*RUN_COLUMNS, "cost>") if costs else RUN_COLUMNS, runs)
     add("Waiting", ("model", "jobs>", "why"), [(queue.model, queue.waiting, queue.reason) for queue in overview.queues])
     add("Workers", WORKER_COLUMNS, [_worker_row(worker) for worker in overview.workers])

@@ -66,6 +66,14 @@ def test_a_router_by_nearest_prompts_from_runs_to_replies(home: Home, fake: Fake
     assert learnt["validation"]["beats_mix"], learnt["validation"]
     assert learnt["validation"]["usd"] < learnt["validation"]["usd_best"]
     assert "of them something is known" in home.ok("router", "show", "router:chat")
+    chosen = ("fox-wood", "owl-lake", "invoice-january")
+    only = [word for sequence in chosen for word in ("--only", sequence)]
+    without = home.run("enqueue", "--suite", "mixed", "-m", "router:chat@1", env={"NIGHTJAR_MEMORY_MODEL": DEMO})
+    assert "router:chat@1 needs an embedding model" in without.stderr, without.stderr
+    home.ok("eval", "--suite", "mixed", "-m", "router:chat@1", *only, "--name", "routed", "--out", str(tmp_path))
+    jobs = {job["sequence"]: job for job in home.find("jobs", **{"routed.asked_as": "router:chat@1"})}
+    assert {name: job["model"] for name, job in jobs.items()} == dict(zip(chosen, (DEMO, DEMO, CLOUD), strict=True))
+    assert {job["status"] for job in jobs.values()} == {"DONE"}
     unable = home.run("router", "activate", "router:chat", env={"NIGHTJAR_MEMORY_MODEL": DEMO})
     assert "generates text" in unable.stderr
     home.ok("router", "activate", "router:chat")

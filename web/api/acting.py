@@ -23,6 +23,7 @@ from nightjar.web.pages.declare import note_action
 from nightjar.web.routing import Route
 from nightjar.web.site import site_of
 from nightjar.web.visitors import visitor_of
+from nightjar.workers.embedder.client import embedder_opener
 from nightjar.workers.library.registry import read_registry
 
 KEY = "idempotency-key"
@@ -79,7 +80,13 @@ async def _enqueue(asked: NewRunRequest, request: Request) -> tuple[Run, int]:
         options["name"] = f"api-{digest('api', visitor_of(request).name, key)[:16]}"
     known = tuple(read_registry(site.settings.models_file).models)
     wanted = make_request(**{**options, "known_models": known})
-    made = await enqueue(wanted, site.database, closers=this_home(site.settings), enforceable=site.enforceable)
+    made = await enqueue(
+        wanted,
+        site.database,
+        closers=this_home(site.settings),
+        enforceable=site.enforceable,
+        embedder=embedder_opener(site.settings),
+    )
     return made.run, made.jobs_added
 
 

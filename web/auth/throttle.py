@@ -1,4 +1,4 @@
-"""How often somebody may try: logins by user and address, requests by token. Pure: `now` is passed in, in seconds."""
+"""How often somebody may try to log in, by user and address. Pure: `now` is passed in, in seconds."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ FREE_TRIES = 4
 LONGEST_S = 300.0
 REMEMBERED = 10_000
 """Most names and addresses kept in mind; whoever tries more of them pushes out the oldest."""
-MINUTE_S = 60.0
 
 
 @dataclass(kw_only=True)
@@ -34,30 +33,6 @@ class Throttle:
     def succeeded(self, user: str, address: str) -> None:
         for key in _keys(user, address):
             self._failures.pop(key, None)
-
-
-@dataclass(kw_only=True)
-class TokenRates:
-    """Requests of each token within a minute that begins with its first."""
-
-    _windows: OrderedDict[str, tuple[float, int]] = field(default_factory=OrderedDict)
-
-    def wait_s(self, token: str, per_minute: int | None, now: float) -> float:
-        """Counts a request; how long until it would be taken, 0 where it is."""
-        if per_minute is None:
-            return 0.0
-        begun, count = self._windows.pop(token, (now, 0))
-        if now - begun >= MINUTE_S:
-            begun, count = now, 0
-        if count < per_minute:
-            count += 1
-            wait = 0.0
-        else:
-            wait = begun + MINUTE_S - now
-        self._windows[token] = (begun, count)
-        while len(self._windows) > REMEMBERED:
-            self._windows.popitem(last=False)
-        return wait
 
 
 def _keys(user: str, address: str) -> tuple[str, str]:

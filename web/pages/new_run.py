@@ -19,6 +19,7 @@ from nightjar.web.pages.declare import Done, Visit, page, post_action
 from nightjar.web.pages.new_run_outlook import outlook_rows
 from nightjar.web.pages.words import read_amount, read_number, run_address, whole_number
 from nightjar.web.sheet import Choice, Field, Form, Said, Section, Sheet, named_facts
+from nightjar.workers.embedder.client import embedder_opener
 from nightjar.workers.library.registry import read_registry
 
 if TYPE_CHECKING:
@@ -47,7 +48,13 @@ async def build_new_run(visit: Visit) -> Sheet:
 
     try:
         request = _request(visit)
-        planned = await plan_run(request, visit.site.database, enforceable=visit.site.enforceable)
+        planned = await plan_run(
+            request,
+            visit.site.database,
+            enforceable=visit.site.enforceable,
+            embedder=embedder_opener(visit.site.settings),
+            usd_per_kwh=visit.site.settings.money.usd_per_kwh,
+        )
     except NightjarError as error:
         refused = Said(text=str(error), level="warning")
         return Sheet(title="New run", said=(refused,), sections=(asked_for,))
@@ -170,8 +177,14 @@ async def _make(visit: Visit) -> Done:
     from nightjar.pipeline.runs.producer import enqueue
     from nightjar.pipeline.runs.this_home import this_home
 
-    closers = this_home(visit.site.settings)
-    made = await enqueue(_request(visit), visit.site.database, closers=closers, enforceable=visit.site.enforceable)
+    site = visit.site
+    made = await enqueue(
+        _request(visit),
+        site.database,
+        closers=this_home(site.settings),
+        enforceable=site.enforceable,
+        embedder=embedder_opener(site.settings),
+    )
     said = f"Run {made.run.name}: {how_many(made.jobs_added, 'new job')}."
     return Done(said=said, about=made.run.name, to=run_address(made.run.name), details={"jobs": made.jobs_added})
 

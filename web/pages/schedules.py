@@ -13,6 +13,7 @@ from nightjar.web.auth.roles import Action
 from nightjar.web.pages.declare import Done, Visit, page, post_action
 from nightjar.web.pages.words import linked, made_table, moment, path_to, read_number, run_address
 from nightjar.web.sheet import Button, Field, Form, Section, Sheet, named_facts
+from nightjar.workers.embedder.client import embedder_opener
 from nightjar.workers.library.registry import read_registry
 
 COLUMNS = ("schedule", "suite", "models", "next run", "last run", "what went wrong")
@@ -121,7 +122,13 @@ async def _run(visit: Visit) -> Done:
 
     settings = visit.site.settings
     known = tuple(read_registry(settings.models_file).models)
-    made = await run_schedule(visit.path["name"], visit.site.database, closers=this_home(settings), known_models=known)
+    made = await run_schedule(
+        visit.path["name"],
+        visit.site.database,
+        closers=this_home(settings),
+        known_models=known,
+        embedder=embedder_opener(settings),
+    )
     return Done(said=f"Run {made.run.name} is made.", to=run_address(made.run.name), details={"run": made.run.name})
 
 
@@ -134,7 +141,14 @@ async def _edit(visit: Visit) -> Done:
     numbers = {field: read_number(field, value) for field in ("repeats", "limit") if (value := visit.one(field))}
     known = tuple(read_registry(visit.site.settings.models_file).models)
     options = {**numbers, "known_models": known}
-    await edit_schedule(name, fields, options, visit.site.database, enforceable=visit.site.enforceable)
+    await edit_schedule(
+        name,
+        fields,
+        options,
+        visit.site.database,
+        enforceable=visit.site.enforceable,
+        embedder=embedder_opener(visit.site.settings),
+    )
     return Done(said=f"{name} is changed; its next runs are so.", details={**fields, **numbers})
 
 

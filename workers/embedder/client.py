@@ -9,8 +9,8 @@ import os
 import socket
 import subprocess
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -27,7 +27,7 @@ from nightjar.workers.embedder.spec import READY, EmbedderSpec, read_embedder_sp
 if TYPE_CHECKING:
     from nightjar.config.settings import Settings
     from nightjar.jobs.models import ModelFacts
-    from nightjar.jobs.text_embedder import Vectors
+    from nightjar.jobs.text_embedder import EmbedderOpener, Vectors
 
 BATCH_TEXTS = 64
 """Texts in one request; between two others have their turn."""
@@ -131,14 +131,14 @@ async def open_embedder(settings: Settings, needed_by: str) -> SmallEmbedder:
     return SmallEmbedder(await asyncio.to_thread(read_embedder_spec, settings, needed_by))
 
 
-def embedder_opener(settings: Settings) -> Callable[[], AbstractAsyncContextManager[SmallEmbedder]] | None:
+def embedder_opener(settings: Settings) -> EmbedderOpener | None:
     """Opens the host's small embedder whenever it is needed for a while; None where none is set."""
     if settings.memory_model is None:
         return None
 
     @asynccontextmanager
-    async def opened() -> AsyncIterator[SmallEmbedder]:
-        async with await open_embedder(settings, "The search index") as embedder:
+    async def opened(needed_by: str) -> AsyncIterator[SmallEmbedder]:
+        async with await open_embedder(settings, needed_by) as embedder:
             yield embedder
 
     return opened

@@ -84,10 +84,11 @@ class Heartbeat:
             self._say()
 
     async def _write_energy(self) -> None:
-        """Of runs for which more was used since the last beat; nothing of a card that never told and has no price."""
+        """Of runs for which more was used since the last beat. Of a card that does not tell, once, that it does not:
+        else the others' sum would pass for the whole.
+        """
         for key, joules in self.energy.totals().items():
-            known = joules is not None or self.usd_per_kwh is not None
-            if known and (key not in self._written or self._written[key] != joules):
+            if key not in self._written or self._written[key] != joules:
                 await write_energy(self._worker, key, joules, self.usd_per_kwh, self._database)
                 self._written[key] = joules
 

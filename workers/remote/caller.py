@@ -21,7 +21,7 @@ from nightjar.jobs import spending
 from nightjar.jobs.documents import Job, Run
 from nightjar.jobs.mongo import Database
 from nightjar.jobs.queue import Doorbell
-from nightjar.jobs.rates import Rate, take_of_rate
+from nightjar.jobs.rates import Rate, SharedRates
 from nightjar.jobs.remote_models import Price, TokenUse
 from nightjar.jobs.retry import backoff
 from nightjar.jobs.spending import BudgetSpentError, Expense
@@ -93,6 +93,7 @@ class EndpointCaller:
         self._settings = settings
         self._database = database
         self._doorbell = doorbell
+        self._rates = SharedRates(doorbell, worker)
         self._concurrency = AdaptiveConcurrency(slots)
         self._failed_in_a_row = self._rests = 0
         self._until = 0.0
@@ -249,7 +250,7 @@ class EndpointCaller:
             if per_minute is None:
                 continue
             rate = Rate(key=f"{name}:{unit}", per_minute=per_minute)
-            while (pause_s := await take_of_rate(rate, amount, self._doorbell)) > 0:
+            while (pause_s := await self._rates.take(rate, amount)) > 0:
                 if pause_s > self._settings.wait_s:
                     raise ComeBackError(f"{name} allows {per_minute} {unit} a minute", again_s=pause_s)
                 await asyncio.sleep(pause_s)

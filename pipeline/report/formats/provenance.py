@@ -62,6 +62,10 @@ def judging(report: RunReport) -> dict[str, Any] | None:
     }
 
 
+_OF_JOBS = {"nearest": {"choices", "numbers"}}
+"""Of a policy: what stands in each of its jobs."""
+
+
 def model_identity(model: ModelReport) -> dict[str, Any]:
     """Which model it was, by its file's facts, and how it was loaded."""
     facts = model.input.facts
@@ -73,7 +77,7 @@ def model_identity(model: ModelReport) -> dict[str, Any]:
         "facts": flat_facts(facts) if facts else None,
         "loads": [load.shown() for load in model.input.loads],
         "threads": model.resources.threads.model_dump() if model.resources.threads else None,
-        "policy": model.input.policy.model_dump(mode="json") if model.input.policy else None,
+        "policy": model.input.policy.model_dump(mode="json", exclude=_OF_JOBS) if model.input.policy else None,
     }
 
 

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from nightjar.jobs.database import Database
+from nightjar.config.embedded import ServiceUrls
+from nightjar.jobs.database import Database, connect
 from nightjar.jobs.remote_models import Price, TokenUse
 from nightjar.jobs.spending import (
     Budgets,
@@ -144,3 +145,17 @@ async def test_only_what_is_spent_uses_a_budget_up(database: Database, settled: 
         await reserve(expense("b", 1, 0), Budgets(run=1.5 * cost), database)
     assert refusal.value.may_pass is may_pass
     assert await Expense.find_all().count() == 1
+
+
+async def test_what_the_page_adds_up_is_found_by_its_time(database: Database, services: ServiceUrls) -> None:
+    """A database of before the index has it when it is opened; what is open keeps an index of its own."""
+    await database.raw["expenses"].drop_index("time")
+    async with await connect(services.mongo, database.raw.name):
+        pass
+    steps = [{"$match": {"at": {"$gte": datetime.now(UTC)}}}, {"$group": {"_id": "$endpoint"}}]
+    asked = {"aggregate": "expenses", "pipeline": steps, "cursor": {}}
+    plan = str(await database.raw.command({"explain": asked, "verbosity": "queryPlanner"}))
+    assert "'indexName': 'time'" in plan, plan
+    lost = {"settled": False, "at": {"$lt": datetime.now(UTC)}}
+    plan = str((await database.raw["expenses"].find(lost).explain())["queryPlanner"])
+    assert "'indexName': 'open'" in plan, plan

@@ -34,7 +34,7 @@ async def test_what_ended_is_embedded_once(database: Database) -> None:
     """A run that closes is indexed with the next round; a second dispatcher finds nothing left to do."""
     embedder = WordEmbedder()
     await stored(database, a_run("run1", status=RunStatus.DONE), done("aaaaaa01", LIGHTHOUSE, BREAD))
-    one, other = (IndexRefresher(lambda: opened(embedder), name, database) for name in ("one", "other"))
+    one, other = (IndexRefresher(lambda _: opened(embedder), name, database) for name in ("one", "other"))
     assert await one.refresh() == 1
     texts = len(embedder.texts)
     assert texts == len(set(embedder.texts)) == 3, "prompt and replies"
@@ -57,7 +57,7 @@ async def test_it_waits_while_something_works(database: Database, run: RunStatus
     embedder = WordEmbedder()
     await stored(database, a_run("run1", status=RunStatus.DONE), done("aaaaaa01", LIGHTHOUSE))
     await stored(database, a_run("run2", status=run), a_job("bbbbbb01", run="run2", status=job))
-    refresher = IndexRefresher(lambda: opened(embedder), "one", database)
+    refresher = IndexRefresher(lambda _: opened(embedder), "one", database)
     assert (await refresher.refresh(), embedder.texts) == (0, [])
 
 
@@ -75,7 +75,7 @@ async def test_it_stops_where_a_run_begins(database: Database, monkeypatch: pyte
 
     await stored(database, a_run("run2", status=RunStatus.PAUSED))
     embedder = Starting()
-    refresher = IndexRefresher(lambda: opened(embedder), "one", database)
+    refresher = IndexRefresher(lambda _: opened(embedder), "one", database)
     assert await refresher.refresh() == 2
     await database.runs.update_one({"_id": "run2"}, {"$set": {"status": RunStatus.CANCELLED}})
     monkeypatch.setattr(refresh, "MOST", 1)
@@ -89,7 +89,7 @@ async def test_a_model_that_cannot_be_used_is_asked_once(database: Database) -> 
     asked: list[int] = []
 
     @asynccontextmanager
-    async def broken() -> AsyncIterator[WordEmbedder]:
+    async def broken(needed_by: str) -> AsyncIterator[WordEmbedder]:
         asked.append(1)
         raise ModelError("no such model")
         yield
@@ -105,7 +105,7 @@ async def test_a_dispatcher_does_it(
     monkeypatch.setattr(dispatcher, "INDEX_EVERY_S", 0.05)
     embedder = WordEmbedder()
     async with opened_bench(database, services, Settings(home=tmp_path / "home")) as bench:
-        bench.dispatcher = Dispatcher(database, bench.doorbell, bench.settings, embedder=lambda: opened(embedder))
+        bench.dispatcher = Dispatcher(database, bench.doorbell, bench.settings, embedder=lambda _: opened(embedder))
         async with bench.dispatching():
             await stored(database, a_run("run1", status=RunStatus.CANCELLED), done("aaaaaa01", LIGHTHOUSE))
             await until(lambda: _all_indexed(embedder, database))

@@ -10,6 +10,8 @@ import httpx
 import pytest
 from fastapi.routing import APIRoute
 
+from nightjar.config.embedded import ServiceUrls
+from nightjar.config.settings import Settings
 from nightjar.jobs.account_documents import ApiToken, AuditEntry, OneTimeKey, Role, TokenScope, User, WebSession
 from nightjar.jobs.accounts import (
     add_key,
@@ -23,6 +25,8 @@ from nightjar.jobs.accounts import (
 )
 from nightjar.jobs.database import Database
 from nightjar.jobs.documents import utc_now
+from nightjar.jobs.queue import Doorbell
+from nightjar.web.app import create_app
 from nightjar.web.arrival import LOCAL, Arrival, token_file
 from nightjar.web.auth.passwords import Passwords
 from nightjar.web.auth.roles import may
@@ -197,6 +201,25 @@ async def test_tokens(visits: Visits, database: Database) -> None:
     await database.raw["api_tokens"].update_one({"_id": "good"}, {"$set": {"expires_at": utc_now()}})
     assert await _may_read(visits, token=good) is False
     assert good not in str(await database.raw["api_tokens"].find().to_list())
+
+
+async def test_servers_of_a_home_share_what_a_token_may_ask(
+    visits: Visits, settings: Settings, database: Database, services: ServiceUrls
+) -> None:
+    secret = await add_token("shared", None, [TokenScope.READ], database=database, per_minute=2)
+    doorbell = await Doorbell.connect(services.redis)
+    app = create_app(settings, database, doorbell, rules=GateRules.loopback(8420), mongo_url=services.mongo)
+    second = Visits(app=app, database=database)
+    try:
+        for server, status in ((visits, 200), (second, 200), (visits, 429), (second, 429)):
+            async with server.client(authorization=f"Bearer {secret}") as client:
+                answer = await client.get("/")
+            assert answer.status_code == status
+        assert 0 < int(answer.headers["retry-after"]) <= 61
+    finally:
+        await app.state.site.heavy.close()
+        await app.state.site.verifications.close()
+        await doorbell.close()
 
 
 async def test_a_wrong_token_is_not_made_good_by_a_cookie(visits: Visits, database: Database) -> None:

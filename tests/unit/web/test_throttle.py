@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nightjar.web.auth.throttle import FREE_TRIES, LONGEST_S, REMEMBERED, Throttle, TokenRates
+from nightjar.web.auth.throttle import FREE_TRIES, LONGEST_S, REMEMBERED, Throttle
 
 
 def test_each_failure_after_the_free_ones_doubles_the_wait() -> None:
@@ -36,11 +36,3 @@ def test_it_does_not_grow_without_end() -> None:
     for number in range(REMEMBERED + 10):
         throttle.failed(f"user{number}", "1.2.3.4", 0.0)
     assert len(throttle._failures) == REMEMBERED
-
-
-def test_a_tokens_requests_in_a_minute() -> None:
-    rates = TokenRates()
-    assert [rates.wait_s("t", 2, now) for now in (0.0, 1.0, 2.0)] == [0, 0, 58]
-    assert rates.wait_s("other", 2, 2.0) == 0
-    assert rates.wait_s("t", 2, 60.0) == 0
-    assert rates.wait_s("unlimited", None, 0.0) == 0
