@@ -58,6 +58,19 @@ async def import_suite(content: SuiteContent, database: Database) -> tuple[Suite
     raise ServiceError(f"Suite {content.name!r} is being imported by many commands at once; try again.")
 
 
+async def asks_the_same_as(version: SuiteVersion) -> int | None:
+    """The newest earlier version by which models are asked just the same: what replies are counted for differs.
+
+    None where there is no such version.
+    """
+    asked = [(reference.id, reference.digest) for reference in version.sequences]
+    earlier = SuiteVersion.find({"name": version.name, "version": {"$lt": version.version}}).sort("-version")
+    before = await earlier.first_or_none()
+    if before is None or before.variants != version.variants:
+        return None
+    return before.version if [(one.id, one.digest) for one in before.sequences] == asked else None
+
+
 async def load_content(version: SuiteVersion, database: Database) -> SuiteContent:
     """The content of a stored version, equal to what was imported. Raises ServiceError if sequences are missing."""
     documents = {reference.document for reference in version.sequences}

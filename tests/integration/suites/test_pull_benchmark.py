@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -18,6 +16,7 @@ from nightjar.pipeline.scoring.math_check import missing_math
 from nightjar.pipeline.suites.benchmarks.catalogue import HowAsked
 from nightjar.scripts.views.suite_pull import fetch_suite, hub_for, known_benchmark, offer
 from nightjar.workers.library.hub import Hub
+from tests.benchmark_rows import parquet
 from tests.hub import COMMIT, Faults, LocalHub, Repository
 
 ARC_FILE = "ARC-Easy/test-00000-of-00001.parquet"
@@ -26,15 +25,6 @@ ROWS = [
     {"id": f"r{at}", "question": f"Q{at}?", "choices": {"text": ["a", "b"], "label": ["A", "B"]}, "answerKey": "B"}
     for at in range(3)
 ]
-
-
-def parquet(rows: list[dict[str, Any]]) -> bytes:
-    import pyarrow
-    import pyarrow.parquet
-
-    file = io.BytesIO()
-    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), file)
-    return file.getvalue()
 
 
 @pytest.fixture
