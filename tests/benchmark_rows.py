@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import json
 from typing import Any
@@ -43,6 +44,16 @@ _HELLASWAG: Rows = [
      "endings": ["eats", "is gone", "sings", "sleeps"], "label": "3"}
     for at in range(3)
 ]  # fmt: skip
+_GPQA: Rows = [
+    {
+        "Question": f"Which secret {at}?\nSay.",
+        "Correct Answer": "right, it is",
+        **{f"Incorrect Answer {wrong}": f"wrong {wrong} " for wrong in (1, 2, 3)},
+        "High-level domain": "Physics",
+        "Record ID": f"rec{at}",
+    }
+    for at in range(5)
+]
 ROWS: dict[str, Rows] = {
     "wikitext-2": [{"text": text} for text in ("", " = One = \n", "", " A @-@ b . \n", " = Two = \n", " More . \n")],
     "lambada": [{"text": f"it rained cats and {word}"} for word in ("dogs", "mice")],
@@ -62,6 +73,8 @@ ROWS: dict[str, Rows] = {
     "math-500": [
         {"problem": "What is 1/2?", "answer": r"\frac{1}{2}", "subject": "Algebra", "level": 2, "unique_id": "t/1.json"}
     ],
+    "gpqa": _GPQA,
+    "gpqa-diamond": _GPQA[:2],
 }
 """Of every split."""
 
@@ -74,12 +87,12 @@ def file_name(benchmark: Benchmark, split: str) -> str:
 def put_benchmark(hub: LocalHub, name: str) -> Repository:
     """The hub has the benchmark's files from now on."""
     benchmark = BENCHMARKS[name]
+    write = {"parquet": parquet, "jsonl": json_lines, "csv": csv_table}
     files = {}
     for split in benchmark.files:
         file = file_name(benchmark, split)
-        rows = ROWS[name]
-        files[file] = parquet(rows) if file.endswith(".parquet") else json_lines(rows)
-    repository = Repository(files=files)
+        files[file] = write[file.rpartition(".")[2]](ROWS[name])
+    repository = Repository(files=files, gated=benchmark.withheld)
     hub.repositories[benchmark.repo] = repository
     return repository
 
@@ -97,3 +110,12 @@ def parquet(rows: Rows) -> bytes:
 def json_lines(rows: Rows) -> bytes:
     """The rows as JSON Lines."""
     return "".join(json.dumps(row) + "\n" for row in rows).encode()
+
+
+def csv_table(rows: Rows) -> bytes:
+    """The rows as CSV."""
+    file = io.StringIO(newline="")
+    writer = csv.DictWriter(file, list(rows[0]))
+    writer.writeheader()
+    writer.writerows(rows)
+    return file.getvalue().encode()

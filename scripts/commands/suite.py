@@ -193,7 +193,7 @@ def join(
     from nightjar.pipeline.suites.join import join_suites
     from nightjar.scripts.views.suite_store import store_suite
 
-    contents = [_load(suite)[0] for suite in suites]
+    contents = [_load(suite, whole=True)[0] for suite in suites]
     store_suite(join_suites(name, contents, metric), {}, as_json=as_json)
 
 
@@ -235,6 +235,8 @@ def show(
     as_json: Json = False,
 ) -> None:
     """A suite's sequences. Example: nightjar suite show story-starters --sequence fox-and-star"""
+    from nightjar.jobs.withheld import WHY_WITHHELD
+
     content, version = _load(name)
     if as_json:
         emit_json({"suite": suite_summary(version) | content.model_dump(mode="json", exclude={"name", "tags"})})
@@ -249,6 +251,8 @@ def show(
         )
     )
     print(plain(about))
+    if content.withheld:
+        print(plain(WHY_WITHHELD))
     if averages := averages_words(content):
         print(plain(averages))
     for left_out in version.left_out:
@@ -267,7 +271,7 @@ def export(
     """A suite as native YAML, with the same digest. Example: nightjar suite export mt-bench --out mt-bench.yaml"""
     from nightjar.pipeline.suites.export import export_yaml
 
-    content, _ = _load(name)
+    content, _ = _load(name, whole=True)
     text = export_yaml(content)
     if out is None:
         print(text, end="")
@@ -297,7 +301,7 @@ def same(
     from nightjar.scripts.session import run_async
     from nightjar.workers.embedder.client import open_embedder
 
-    (ours, _), (theirs, _) = _load(name), _load(other)
+    (ours, _), (theirs, _) = _load(name, whole=True), _load(other, whole=True)
 
     async def compare() -> list[SameSequences]:
         async with await open_embedder(load_settings(), "Comparing suites by meaning") as embedder:
@@ -351,14 +355,15 @@ def schema() -> None:
     emit_json(published_schema())
 
 
-def _load(name: str) -> tuple[SuiteContent, SuiteVersion]:
+def _load(name: str, *, whole: bool = False) -> tuple[SuiteContent, SuiteVersion]:
+    """`whole`: something is made of its texts."""
     from nightjar.pipeline.suites.catalogue import take_suite
-    from nightjar.pipeline.suites.importer import load_content
+    from nightjar.pipeline.suites.importer import load_content, load_whole
     from nightjar.scripts.session import open_session, run_async
 
     async def load() -> tuple[SuiteContent, SuiteVersion]:
         async with open_session(reading=True) as session:
             version, _ = await take_suite(name, session.database)
-            return await load_content(version, session.database), version
+            return await (load_whole if whole else load_content)(version, session.database), version
 
     return run_async(load())

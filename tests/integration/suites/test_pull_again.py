@@ -37,7 +37,8 @@ def server() -> Iterator[LocalHub]:
 
 @pytest.fixture
 def hub(server: LocalHub, tmp_path: Path) -> Hub:
-    return hub_for(Settings.model_validate({"home": tmp_path / "home", "hf_endpoint": server.endpoint}))
+    known = {"home": tmp_path / "home", "hf_endpoint": server.endpoint, "hf_token": server.token}
+    return hub_for(Settings.model_validate(known))
 
 
 def pulled(name: str, hub: Hub, asked: HowAsked) -> SuiteContent:
