@@ -61,10 +61,11 @@ class SequenceRef(BaseModel):
 
 
 class SequenceDocument(StoredDocument):
-    """An immutable sequence; `_id` is a digest of all of it, including names, tags and expectations."""
+    """An immutable sequence; `_id` digests all of it. `kept_back`: a withheld one as models have it, for workers."""
 
     id: str  # type: ignore[assignment]  # beanie's default is an ObjectId
     sequence: Sequence
+    kept_back: Sequence | None = None
 
     class Settings:
         name = "sequences"

@@ -155,6 +155,10 @@ class Sequence(Value):
     averages: dict[str, str] = Field(default_factory=dict, exclude_if=lambda averages: not averages)
     """Averages that it is counted in, as METRIC.NAME -> its part of the average: parts count alike, whatever their
     sizes. Left out of the stored form where there are none."""
+    withheld: bool = Field(False, exclude_if=lambda withheld: not withheld)
+    """Its texts are shown to nobody: see `jobs/withheld.py`."""
+    withheld_digest: str | None = Field(None, exclude_if=lambda digest: digest is None)
+    """Where the texts are not here: the digest of the sequence that has them."""
 
     @property
     def scored(self) -> bool:
@@ -164,6 +168,8 @@ class Sequence(Value):
     @property
     def digest(self) -> str:
         """Content digest of all that reaches the model; tags, names, expectations and measures do not change it."""
+        if self.withheld_digest is not None:
+            return self.withheld_digest
         return digest(
             self.mode,
             self.system,

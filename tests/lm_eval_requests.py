@@ -52,7 +52,18 @@ def harness_task(file: Path, splits: dict[str, Rows], shots: int | None, folder:
 
 def their_requests(file: Path, splits: dict[str, Rows], shots: int | None, folder: Path) -> list[tuple[str, str]]:
     """(context, continuation) of each request, in order; a generated one has no continuation, a text no context."""
-    args = [each.args for each in harness_task(file, splits, shots, folder).instances]
+    return _pairs(harness_task(file, splits, shots, folder))
+
+
+def requests_of(task: Any) -> list[tuple[str, str]]:
+    """The same of a task of the harness that is loaded already."""
+    task.set_fewshot_seed(1234)
+    task.build_all_requests()
+    return _pairs(task)
+
+
+def _pairs(task: Any) -> list[tuple[str, str]]:
+    args = [each.args for each in task.instances]
     pairs = [(one[0], one[1]) if len(one) > 1 else ("", one[0]) for one in args]
     return [(context, text if isinstance(text, str) else "") for context, text in pairs]
 

@@ -30,7 +30,7 @@ from nightjar.pipeline.runs.run_file import (
     run_of,
 )
 from nightjar.pipeline.runs.write_jobs import Progress, finish_expansion
-from nightjar.pipeline.suites.importer import import_suite, load_content
+from nightjar.pipeline.suites.importer import import_suite, load_whole
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,7 +93,7 @@ async def export_run(run: Run, database: Database, origins: Mapping[str, Origin]
         exported_at=utc_now(),
         exported_by=f"nightjar {NIGHTJAR_VERSION}",
         run=RunPart(**asked, **judging),
-        suite=RunFileSuite(version=suite.version, digest=suite.id, content=await load_content(suite, database)),
+        suite=RunFileSuite(version=suite.version, digest=suite.id, content=await load_whole(suite, database)),
         prompts={sequence.id: sequence.digest for sequence in suite.sequences if sequence.id in set(run.sequences)},
         models=tuple(
             _used(model.name, model.facts, model.digest, known).model_copy(

@@ -13,7 +13,7 @@ from nightjar.pipeline.suites.native_file import AveragePart, SuitePart
 
 MACRO = "macro"
 """The usual name of an average whose parts count alike."""
-_WHOLE = "all"
+WHOLE = "all"
 """The one part of an average whose sequences count alike."""
 
 
@@ -25,7 +25,7 @@ def average_parts(tags: Collection[str], averages: Iterable[AveragePart]) -> dic
         if len(mine) > 1:
             raise ValueError(f"it belongs to two parts of the average {average.name!r}: {mine[0]} and {mine[1]}.")
         if mine:
-            found[f"{average.metric}.{average.name}"] = _WHOLE if average.weight_by_size else mine[0]
+            found[f"{average.metric}.{average.name}"] = WHOLE if average.weight_by_size else mine[0]
     return found
 
 

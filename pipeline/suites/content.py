@@ -34,6 +34,11 @@ class SuiteContent(Value):
     """What was passed over in reading the file, in sentences; not part of the content, and not stored."""
 
     @property
+    def withheld(self) -> bool:
+        """Whether any of its questions is shown to nobody."""
+        return any(sequence.withheld for sequence in self.sequences)
+
+    @property
     def digest(self) -> str:
         """Digest of everything but `source` and `left_out`, including names, tags and expectations."""
         return digest(

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from nightjar.config.counting import how_many
-from nightjar.config.errors import ServiceError, SuiteError
+from nightjar.config.errors import ServiceError, SuiteError, UsageError
 from nightjar.jobs.database import Database, insert_absent
 from nightjar.jobs.documents import SequenceDocument, SequenceRef, SuiteVersion, utc_now
 from nightjar.jobs.mongo import DuplicateKeyError
-from nightjar.jobs.sequences import sequence_key
+from nightjar.jobs.sequences import Sequence, sequence_key
+from nightjar.jobs.withheld import withheld_problem, without_texts
 from nightjar.pipeline.suites.content import SuiteContent
 
 BATCH_CHARS = 8 * 2**20
@@ -22,8 +23,10 @@ MAX_REFERENCES_CHARS = 10 * 2**20
 async def import_suite(content: SuiteContent, database: Database) -> tuple[SuiteVersion, bool]:
     """The stored version with this content, and whether it is new. All or nothing.
 
-    Safe to repeat and to run concurrently. Raises SuiteError if it has more sequences than one document can list.
+    Safe to repeat and to run concurrently. Raises SuiteError if it has more sequences than one document can list, or
+    withholds what cannot be.
     """
+    _check_withheld(content)
     digest = content.digest
     if existing := await SuiteVersion.get(digest):
         return existing, False
@@ -58,8 +61,24 @@ async def import_suite(content: SuiteContent, database: Database) -> tuple[Suite
     raise ServiceError(f"Suite {content.name!r} is being imported by many commands at once; try again.")
 
 
+async def asks_the_same_as(version: SuiteVersion) -> int | None:
+    """The newest earlier version by which models are asked just the same: what replies are counted for differs.
+
+    None where there is no such version.
+    """
+    asked = [(reference.id, reference.digest) for reference in version.sequences]
+    earlier = SuiteVersion.find({"name": version.name, "version": {"$lt": version.version}}).sort("-version")
+    before = await earlier.first_or_none()
+    if before is None or before.variants != version.variants:
+        return None
+    return before.version if [(one.id, one.digest) for one in before.sequences] == asked else None
+
+
 async def load_content(version: SuiteVersion, database: Database) -> SuiteContent:
-    """The content of a stored version, equal to what was imported. Raises ServiceError if sequences are missing."""
+    """The content of a stored version, equal to what was imported but for the texts of what is withheld.
+
+    Raises ServiceError if sequences are missing.
+    """
     documents = {reference.document for reference in version.sequences}
     sequences = {d.id: d.sequence async for d in SequenceDocument.find({"_id": {"$in": sorted(documents)}})}
     if missing := documents - sequences.keys():
@@ -78,6 +97,17 @@ async def load_content(version: SuiteVersion, database: Database) -> SuiteConten
         variants=version.variants,
         source=version.source,
     )
+
+
+async def load_whole(version: SuiteVersion, database: Database) -> SuiteContent:
+    """The content, to make something of its texts. Raises UsageError where they are withheld."""
+    content = await load_content(version, database)
+    if content.withheld:
+        raise UsageError(
+            f"The questions of suite {version.name!r} are withheld: whoever made them asks that they be published "
+            "nowhere. Runs can ask them; no file, other suite or comparison of texts is made of them."
+        )
+    return content
 
 
 def _references(content: SuiteContent) -> list[SequenceRef]:
@@ -100,10 +130,24 @@ async def _store_sequences(content: SuiteContent, database: Database) -> None:
     batch: list[dict[str, Any]] = []
     chars = 0
     for sequence in content.sequences:
-        batch.append({"_id": sequence_key(sequence), "sequence": sequence.model_dump(mode="json")})
+        batch.append(_sequence_row(sequence))
         chars += len(sequence.model_dump_json())
         if chars > BATCH_CHARS or len(batch) == 1000:
             await insert_absent(database.raw["sequences"], batch)
             batch, chars = [], 0
     if batch:
         await insert_absent(database.raw["sequences"], batch)
+
+
+def _sequence_row(sequence: Sequence) -> dict[str, Any]:
+    row = {"_id": sequence_key(sequence), "sequence": without_texts(sequence).model_dump(mode="json")}
+    return row | ({"kept_back": sequence.model_dump(mode="json")} if sequence.withheld else {})
+
+
+def _check_withheld(content: SuiteContent) -> None:
+    """Raises SuiteError for a withheld sequence whose texts are not here, or that a reply could quote."""
+    for sequence in content.sequences:
+        if sequence.withheld_digest is not None:
+            raise SuiteError(f"The texts of sequence {sequence.id!r} are withheld: no other suite can be made of it.")
+        if sequence.withheld and (problem := withheld_problem(sequence)) is not None:
+            raise SuiteError(f"Sequence {sequence.id!r} cannot be withheld: {problem}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -69,9 +69,12 @@ class Located:
     gathered: Gathered = field(default_factory=Gathered, compare=False)
     names: Mapping[str, str] = field(default_factory=dict)
     """What the file itself calls a field that is read under another name."""
+    place: Path = ()
+    """Where the data lies in its file, where it is a part of it."""
 
     def line(self, path: Path) -> int | None:
         """Line of the nearest known field at or above a path."""
+        path = (*self.place, *path)
         for length in range(len(path), -1, -1):
             if path[:length] in self.lines:
                 return self.lines[path[:length]]
@@ -79,13 +82,18 @@ class Located:
 
     def error(self, path: Path, message: str) -> SuiteError:
         """The error to raise for a field: it names file, line, field and what is wrong."""
-        shown = tuple(self.names.get(step, step) if isinstance(step, str) else step for step in path)
+        steps = (*self.place, *path)
+        shown = tuple(self.names.get(step, step) if isinstance(step, str) else step for step in steps)
         return suite_error(self.file, self.line(path), message, shown)
 
     def unsupported(self, path: Path, message: str) -> UnsupportedError:
         """The error to raise for what another tool would do and Nightjar can't."""
         error = self.error(path, message)
         return UnsupportedError(str(error), line=error.line)
+
+    def inside(self, path: Path) -> Located:
+        """The data at a path as a source of its own, whose errors name its place in the file."""
+        return replace(self, data=self.at(path), place=(*self.place, *path))
 
     def validate(self, model: type[M], path: Path = ()) -> M:
         """The data at `path` as a model. Raises SuiteError that names every invalid field."""

@@ -15,6 +15,7 @@ from nightjar.jobs.parameters import merged
 from nightjar.jobs.placeholders import Row, fill_text, written
 from nightjar.jobs.sequences import PLAIN, Choices, Document, Expectation, FixedMessage, Mode, Sequence, TurnSpec
 from nightjar.jobs.variants import Variant, varied
+from nightjar.jobs.withheld import withheld_problem
 from nightjar.pipeline.scoring.checks import CHECKS
 from nightjar.pipeline.scoring.installed import validate_check
 from nightjar.pipeline.suites import variables
@@ -227,7 +228,10 @@ class _Builder:
             messages=messages,
             text_rule=text_rule,
             averages=self._averages(part, path),
+            withheld=self.suite.withheld,
         )
+        if sequence.withheld and (reason := withheld_problem(sequence)) is not None:
+            raise self.source.error(("withheld",), reason)
         for index, variant in enumerate(self.variants):
             if any(not turn.prompt.strip() for turn in varied(sequence, variant).turns):
                 raise self.source.error(("variants", index, "prompt"), f"it makes an empty prompt of {name!r}.")

@@ -357,6 +357,9 @@ class SuitePart(Part):
     examples: ExamplesPart | None = None
     perplexity: PerplexityPart | None = Field(None, description="How texts are scored, with `mode: perplexity`.")
     averages: list[AveragePart] = Field(default=[], description="Metrics summed up over parts.")
+    withheld: bool = Field(
+        default=False, description="Whether its questions are shown to nobody: given texts in plain text only."
+    )
     variants: list[VariantPart] = Field(default=[], max_length=MOST_VARIANTS, description="Tried one beside the other.")
     sequences: list[SequencePart] = Field(min_length=1)
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
 
@@ -13,11 +12,8 @@ from nightjar.jobs.names import made_name
 from nightjar.pipeline.suites.content import NAME_PATTERN, SuiteContent
 from nightjar.pipeline.suites.csv_text import parse_csv
 from nightjar.pipeline.suites.eq_bench import read_eq_bench
-from nightjar.pipeline.suites.harness.build import splits_of, suite_of_task
-from nightjar.pipeline.suites.harness.data import data_files, read_data
-from nightjar.pipeline.suites.harness.rendered import RowRenderer
-from nightjar.pipeline.suites.harness.task import read_task
-from nightjar.pipeline.suites.harness.task_file import task_file
+from nightjar.pipeline.suites.file_text import MAX_FILE_BYTES, file_text
+from nightjar.pipeline.suites.harness.task_suite import TaskData, read_harness
 from nightjar.pipeline.suites.inspect_dataset import read_inspect
 from nightjar.pipeline.suites.json_text import parse_json, parse_json_lines
 from nightjar.pipeline.suites.located import Located, suite_error
@@ -31,10 +27,7 @@ from nightjar.pipeline.suites.yaml_text import parse_yaml
 
 JSON_LINES = (".jsonl", ".ndjson")
 PARQUET = (".parquet",)
-MAX_FILE_BYTES = 32 * 2**20
 MAX_DOCUMENT_BYTES = 4 * 2**20
-MAX_DATA_BYTES = 256 * 2**20
-"""Of rows that a task of lm-evaluation-harness asks, unpacked."""
 TASK_NEEDS_DATA = (
     "A task of lm-evaluation-harness needs its rows: `nightjar suite import FILE --format lm-eval --data "
     "test=ROWS.parquet --data train=MORE.jsonl`."
@@ -56,17 +49,6 @@ class Format(StrEnum):
     """A task of lm-evaluation-harness, with `--data`."""
     MAPPED = "mapped"
     """Rows of any file, with `--map`."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class TaskData:
-    """What a task of lm-evaluation-harness needs beside its file."""
-
-    files: Sequence[str]
-    """SPLIT=FILE, or FILE where the task needs one split."""
-    renderer: RowRenderer
-    shots: int | None = None
-    """None: the task's own number of examples."""
 
 
 def read_suite(
@@ -112,26 +94,6 @@ def read_suite(
     return content.model_copy(update={"source": from_, "left_out": left_out, **renamed})
 
 
-def _task_content(source: Located, path: Path, given: TaskData | None) -> SuiteContent:
-    if given is None:
-        raise UsageError(TASK_NEEDS_DATA)
-    task = read_task(task_file(source, str(path), _included), given.shots)
-    files = data_files(task, given.files, splits_of(task))
-    rows, told = read_data(files, lambda file: _text(file, file.name, MAX_DATA_BYTES), MAX_DATA_BYTES)
-    content = suite_of_task(task, rows, given.renderer)
-    return content.model_copy(update={"source": told})
-
-
-def _included(within: str, name: str) -> tuple[str, Located]:
-    """A file that a task includes, by its place beside the one that names it."""
-    try:
-        file = (Path(within).parent / name).resolve()
-        file.exists()
-    except (OSError, ValueError):  # no name that a file can have
-        raise SuiteError(f"{name[:100]!r} cannot be read.") from None
-    return str(file), parse_yaml(_text(file, name, MAX_FILE_BYTES), file.name, code=True)
-
-
 def _content(
     kind: Format, source: Located, path: Path, name: str, mapping: Mapping[str, str], task: TaskData | None
 ) -> SuiteContent:
@@ -151,12 +113,14 @@ def _content(
         case Format.PROMPTFOO:
             return read_promptfoo(source, name)
         case Format.LM_EVAL:
-            return _task_content(source, path, task)
+            if task is None:
+                raise UsageError(TASK_NEEDS_DATA)
+            return read_harness(source, path, task)
 
 
 def _locate(path: Path, format: Format | None) -> tuple[Located, Format]:
     suffix = path.suffix.lower()
-    text = "" if suffix in PARQUET else _text(path, path.name, MAX_FILE_BYTES)
+    text = "" if suffix in PARQUET else file_text(path, path.name, MAX_FILE_BYTES)
     if suffix in PARQUET:
         source = Located(file=path.name, data=read_parquet(path, MAX_FILE_BYTES))
     elif _is_table(path):
@@ -186,7 +150,11 @@ def _guess(data: object) -> Format | None:
         return Format.INSPECT
     if isinstance(data, Mapping) and "prompts" in data and {"tests", "providers", "defaultTest"} & data.keys():
         return Format.PROMPTFOO
-    if isinstance(data, Mapping) and "task" in data and {"include", "dataset_path", "doc_to_text"} & data.keys():
+    if (
+        isinstance(data, Mapping)
+        and "task" in data
+        and {"group", "include", "dataset_path", "doc_to_text"} & data.keys()
+    ):
         return Format.LM_EVAL
     if isinstance(data, Mapping) and data and all(_is_writing_prompt(value) for value in data.values()):
         return Format.EQ_BENCH
@@ -224,23 +192,6 @@ def _is_table(path: Path) -> bool:
     return path.suffix.lower() == ".csv"
 
 
-def _text(path: Path, shown: str, limit: int) -> str:
-    if path.exists() and not path.is_file():
-        raise SuiteError(f"{path} is not a file.")
-    try:
-        with path.open("rb") as file:
-            raw = file.read(limit + 1)
-    except OSError as error:
-        raise SuiteError(f"{path} cannot be read: {error.strerror}.") from None
-    if len(raw) > limit:
-        raise suite_error(shown, None, f"larger than {limit // 2**20} MiB.")
-    try:
-        return raw.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = raw.count(b"\n", 0, error.start) + 1
-        raise suite_error(shown, line, "not UTF-8 text. Save the file as UTF-8.") from None
-
-
 def _document_text(suite_file: Path, name: str) -> str:
     """The text of a document beside the suite file or below it. Raises ValueError for any other place."""
     folder = suite_file.resolve().parent
@@ -248,7 +199,7 @@ def _document_text(suite_file: Path, name: str) -> str:
     if not target.is_relative_to(folder) or target == folder:
         raise ValueError(f"{name!r} lies outside the suite file's folder; documents must be inside it.")
     try:
-        text = _text(target, name, MAX_DOCUMENT_BYTES)
+        text = file_text(target, name, MAX_DOCUMENT_BYTES)
     except SuiteError as error:
         raise ValueError(str(error)) from None
     if not text.strip():

@@ -108,12 +108,17 @@ async def _rendered(
     from nightjar.config.errors import NightjarError
     from nightjar.jobs.documents import SequenceDocument
     from nightjar.jobs.variants import varied
+    from nightjar.jobs.withheld import WHY_WITHHELD
     from nightjar.scripts.rendering import render_prompts
 
     shown, notes = [], []
     for job, transcript in zip(jobs, transcripts, strict=True):
         document = await SequenceDocument.get(job.sequence_document)
         assert document is not None
+        if document.sequence.withheld:
+            notes.append(WHY_WITHHELD)
+            shown.append(transcript)
+            continue
         texts: list[str | None] = []
         try:
             sequence = varied(document.sequence, run.variant(job.variant))

@@ -59,8 +59,8 @@ Data = Annotated[
     list[str] | None,
     typer.Option(
         "--data",
-        metavar="[SPLIT=]FILE",
-        help="For a task of lm-evaluation-harness: rows of a split (Parquet, JSON Lines, JSON, CSV); repeatable.",
+        metavar="[[TASK:]SPLIT=]FILE",
+        help="For a task or a group of lm-evaluation-harness: rows (Parquet, JSON Lines, JSON, CSV); repeatable.",
     ),
 ]
 TaskShots = Annotated[int | None, typer.Option("--shots", min=0, max=100, help="With --data: examples before each.")]
@@ -100,31 +100,20 @@ def import_(
     as_json: Json = False,
 ) -> None:
     """Store a suite as an immutable version. Example: nightjar suite import question.jsonl --format mt-bench"""
-    from nightjar.jobs.lookup import find_suite
-    from nightjar.pipeline.suites.importer import import_suite
-    from nightjar.scripts.session import open_session, run_async
     from nightjar.scripts.views.suite_file import FileForm, read_checked
+    from nightjar.scripts.views.suite_store import notes_of, print_notes, stored_suite
 
     form = FileForm(
         format=format_, mapped=mapped or (), skip_unsupported=skip_unsupported, data=data or (), shots=shots
     )
     content = read_checked(file, form, name)
-
-    async def store() -> tuple[SuiteVersion, bool, int]:
-        async with open_session() as session:
-            version, created = await import_suite(content, session.database)
-            newest = await find_suite(version.name, session.database)
-            return version, created, newest.version
-
-    version, created, newest = run_async(store())
+    stored = stored_suite(content)
     if as_json:
-        emit_json({"suite": {**suite_summary(version), "created": created, **_notes(content)}})
+        emit_json({"suite": {**suite_summary(stored.version), "created": stored.created, **notes_of(content)}})
         return
-    _print_notes(content)
-    what = f"Suite {version.name!r} version {version.version}: {suite_size(version)}."
-    print(plain(f"Imported. {what}" if created else f"Nothing to do: this content is there already. {what}"))
-    if newest != version.version:
-        print(f"The newest version is {newest}; name this one {version.name}@{version.version} to use it.")
+    print_notes(content)
+    for line in stored.lines():
+        print(plain(line))
 
 
 @app.command()
@@ -150,6 +139,7 @@ def pull(
         print_benchmarks,
         tell_offer,
     )
+    from nightjar.scripts.views.suite_store import store_suite
 
     if name is None:
         print_benchmarks()
@@ -163,7 +153,7 @@ def pull(
         if as_json:
             emit_json({"benchmark": offered.shown()})
         return
-    _store(fetch_suite(offered, hub), {"benchmark": offered.shown()}, as_json=as_json)
+    store_suite(fetch_suite(offered, hub), {"benchmark": offered.shown()}, as_json=as_json)
 
 
 @app.command()
@@ -180,13 +170,14 @@ def ladder(
     """Make a suite of growing contexts, without any data. Example: nightjar suite ladder needle --up-to 8192"""
     from nightjar.pipeline.suites.benchmarks import ladders
     from nightjar.scripts.model_context import made_for
+    from nightjar.scripts.views.suite_store import store_suite
 
     if context_of is not None and up_to is not None:
         raise UsageError("--context-of says how far the ladder goes, and so does --up-to. Leave one out.")
     usual = (up_to or 4096, ladders.CHARS_PER_TOKEN)
     most, chars = usual if context_of is None else made_for(context_of, ladders.filling_sample())
     made = ladders.ladder(kind, ladders.lengths_up_to(most), each=each, seed=seed, chars_per_token=chars)
-    _store(made, {}, as_json=as_json)
+    store_suite(made, {}, as_json=as_json)
 
 
 @app.command()
@@ -200,9 +191,10 @@ def join(
 ) -> None:
     """Make one suite of several, each of which counts alike. Example: nightjar suite join board mmlu piqa"""
     from nightjar.pipeline.suites.join import join_suites
+    from nightjar.scripts.views.suite_store import store_suite
 
-    contents = [_load(suite)[0] for suite in suites]
-    _store(join_suites(name, contents, metric), {}, as_json=as_json)
+    contents = [_load(suite, whole=True)[0] for suite in suites]
+    store_suite(join_suites(name, contents, metric), {}, as_json=as_json)
 
 
 @app.command("list")
@@ -243,6 +235,8 @@ def show(
     as_json: Json = False,
 ) -> None:
     """A suite's sequences. Example: nightjar suite show story-starters --sequence fox-and-star"""
+    from nightjar.jobs.withheld import WHY_WITHHELD
+
     content, version = _load(name)
     if as_json:
         emit_json({"suite": suite_summary(version) | content.model_dump(mode="json", exclude={"name", "tags"})})
@@ -257,6 +251,8 @@ def show(
         )
     )
     print(plain(about))
+    if content.withheld:
+        print(plain(WHY_WITHHELD))
     if averages := averages_words(content):
         print(plain(averages))
     for left_out in version.left_out:
@@ -275,7 +271,7 @@ def export(
     """A suite as native YAML, with the same digest. Example: nightjar suite export mt-bench --out mt-bench.yaml"""
     from nightjar.pipeline.suites.export import export_yaml
 
-    content, _ = _load(name)
+    content, _ = _load(name, whole=True)
     text = export_yaml(content)
     if out is None:
         print(text, end="")
@@ -305,7 +301,7 @@ def same(
     from nightjar.scripts.session import run_async
     from nightjar.workers.embedder.client import open_embedder
 
-    (ours, _), (theirs, _) = _load(name), _load(other)
+    (ours, _), (theirs, _) = _load(name, whole=True), _load(other, whole=True)
 
     async def compare() -> list[SameSequences]:
         async with await open_embedder(load_settings(), "Comparing suites by meaning") as embedder:
@@ -332,6 +328,7 @@ def validate(
 ) -> None:
     """Check a suite file, name all its errors, and store nothing. Example: nightjar suite validate my-suite.yaml"""
     from nightjar.scripts.views.suite_file import FileForm, read_checked
+    from nightjar.scripts.views.suite_store import notes_of, print_notes
 
     form = FileForm(
         format=format_, mapped=mapped or (), skip_unsupported=skip_unsupported, data=data or (), shots=shots
@@ -340,10 +337,10 @@ def validate(
     turns = sum(len(sequence.turns) for sequence in content.sequences)
     if as_json:
         named = [variant.name for variant in content.variants]
-        counts = {"sequences": len(content.sequences), "turns": turns, "variants": named, **_notes(content)}
+        counts = {"sequences": len(content.sequences), "turns": turns, "variants": named, **notes_of(content)}
         emit_json({"suite": {"name": content.name, "id": content.digest, "source": content.source, **counts}})
         return
-    _print_notes(content)
+    print_notes(content)
     sizes = (
         f"{how_many(len(content.sequences), 'sequence')}, {how_many(turns, 'turn')}{variants_named(content.variants)}"
     )
@@ -358,42 +355,15 @@ def schema() -> None:
     emit_json(published_schema())
 
 
-def _store(content: SuiteContent, about: dict[str, Any], *, as_json: bool) -> None:
-    """Imports a suite that no file holds, and says so. `about`: further keys of `--json`."""
-    from nightjar.pipeline.suites.importer import import_suite
-    from nightjar.scripts.session import open_session, run_async
-
-    async def store() -> tuple[SuiteVersion, bool]:
-        async with open_session() as session:
-            return await import_suite(content, session.database)
-
-    version, created = run_async(store())
-    if as_json:
-        emit_json({**about, "suite": {**suite_summary(version), "created": created}})
-        return
-    what = f"Suite {version.name!r} version {version.version}: {suite_size(version)}."
-    print(plain(f"Imported. {what}" if created else f"Nothing to do: this content is there already. {what}"))
-
-
-def _print_notes(content: SuiteContent) -> None:
-    for note in content.notes:
-        print(plain(f"Note: {note}"))
-    for left_out in content.left_out:
-        print(plain(f"Left out: {left_out}"))
-
-
-def _notes(content: SuiteContent) -> dict[str, list[str]]:
-    return {"notes": list(content.notes), "left_out": list(content.left_out)}
-
-
-def _load(name: str) -> tuple[SuiteContent, SuiteVersion]:
+def _load(name: str, *, whole: bool = False) -> tuple[SuiteContent, SuiteVersion]:
+    """`whole`: something is made of its texts."""
     from nightjar.pipeline.suites.catalogue import take_suite
-    from nightjar.pipeline.suites.importer import load_content
+    from nightjar.pipeline.suites.importer import load_content, load_whole
     from nightjar.scripts.session import open_session, run_async
 
     async def load() -> tuple[SuiteContent, SuiteVersion]:
         async with open_session(reading=True) as session:
             version, _ = await take_suite(name, session.database)
-            return await load_content(version, session.database), version
+            return await (load_whole if whole else load_content)(version, session.database), version
 
     return run_async(load())

@@ -26,8 +26,9 @@ class FileForm:
 
 def read_checked(file: Path, form: FileForm, name: str | None = None) -> SuiteContent:
     """The suite, whose turns can be held to what they ask for. Raises SuiteError, UsageError."""
+    from nightjar.pipeline.suites.harness.task_suite import TaskData
     from nightjar.pipeline.suites.mapped import read_mapping
-    from nightjar.pipeline.suites.read import TaskData, read_suite
+    from nightjar.pipeline.suites.read import read_suite
     from nightjar.scripts.enforceable import check_suite
     from nightjar.workers.conversation.row_template_process import RowTemplateProcess
 

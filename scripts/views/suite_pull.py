@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nightjar.config.counting import how_many
-from nightjar.config.errors import UnknownNameError
+from nightjar.config.errors import UnknownNameError, UsageError
+from nightjar.jobs.withheld import WHY_WITHHELD
 from nightjar.scripts.views.output import plain
 
 if TYPE_CHECKING:
@@ -37,10 +38,11 @@ class BenchmarkOffer:
         """For people, before anything is fetched."""
         files = [file for of_split in self.files.values() for file in of_split]
         size = sum(file.bytes for file in files) / 1e6
-        return (
+        said = (
             f"{self.benchmark.name}: {self.benchmark.title}. {self.listing.repo} at {self.listing.commit}, "
             f"{how_many(len(files), 'file')}, {size:.1f} MB, licence: {self.listing.licence or 'not given'}."
         )
+        return f"{said} {WHY_WITHHELD}" if self.benchmark.withheld else said
 
     def shown(self) -> dict[str, Any]:
         """For `--json`."""
@@ -72,6 +74,11 @@ def offer(benchmark: Benchmark, asked: HowAsked, hub: Hub, revision: str | None)
     from nightjar.pipeline.suites.benchmarks.catalogue import file_of, splits_needed
 
     splits = splits_needed(benchmark, asked)
+    if benchmark.withheld and not hub.has_token:
+        raise UsageError(
+            f"The makers of {benchmark.name} give it to those whom they know: accept its terms at "
+            f"{hub.endpoint}/datasets/{benchmark.repo}, and set HF_TOKEN to a token of that account."
+        )
     if benchmark.needs is not None:
         benchmark.needs()
     listing = hub.listing(benchmark.repo, revision, "dataset")
@@ -100,11 +107,14 @@ def fetch_suite(offered: BenchmarkOffer, hub: Hub) -> SuiteContent:
 
 
 def _rows(path: Path, name: str) -> list[Any]:
+    from nightjar.pipeline.suites.csv_text import parse_csv
     from nightjar.pipeline.suites.json_text import parse_json_lines
     from nightjar.pipeline.suites.parquet_rows import read_parquet
 
     if name.endswith(".parquet"):
         return list(read_parquet(path, MOST_BYTES))
+    if name.endswith(".csv"):
+        return list(parse_csv(path.read_text("utf-8"), name).data)
     return list(parse_json_lines(path.read_text("utf-8"), name).data)
 
 

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from nightjar.config.errors import SuiteError, UsageError
 from nightjar.pipeline.suites.catalogue import bundled
-from nightjar.pipeline.suites.read import Format, TaskData, read_suite
+from nightjar.pipeline.suites.harness.task_suite import TaskData
+from nightjar.pipeline.suites.read import Format, read_suite
 from nightjar.workers.conversation.row_templates import RowTemplates
 from tests.fuzz.amount import examples
 

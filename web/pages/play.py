@@ -84,7 +84,7 @@ async def ask_models(request: Request) -> StreamingResponse:
 
 async def _keep(visit: Visit) -> Done:
     """A new version of the suite, with the conversation as one more sequence."""
-    from nightjar.pipeline.suites.importer import import_suite, load_content  # reads suites, which other pages never do
+    from nightjar.pipeline.suites.importer import import_suite, load_whole  # reads suites, which other pages never do
 
     database = visit.site.database
     try:
@@ -94,7 +94,7 @@ async def _keep(visit: Visit) -> Done:
     suite = visit.one("suite")
     newest = await SuiteVersion.find({"name": suite}).sort("-version").first_or_none()
     sequence = kept_sequence(visit.one("sequence"), messages, visit.one("reference"))
-    content = None if newest is None else await load_content(newest, database)
+    content = None if newest is None else await load_whole(newest, database)
     version, _ = await import_suite(with_sequence(suite, content, sequence), database)
     said = f"Kept as {sequence.id} of {version.name}, version {version.version}."
     return Done(said=said, about=version.name, details={"sequence": sequence.id, "version": version.version})

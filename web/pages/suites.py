@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from nightjar.jobs.documents import SequenceDocument, SuiteVersion
 from nightjar.jobs.lookup import find_suite
 from nightjar.jobs.reading import read_each
+from nightjar.jobs.withheld import WHY_WITHHELD
 from nightjar.pipeline.report.page.grid import Cell
 from nightjar.pipeline.suites.catalogue import bundled
 from nightjar.web.auth.roles import Action
@@ -73,6 +74,8 @@ async def build_suite(visit: Visit) -> Sheet:
     shown = suite.sequences[:SHOWN]
     documents = await SequenceDocument.find({"_id": {"$in": [ref.document for ref in shown]}}).to_list()
     first = {document.id: document.sequence.turns[0].prompt for document in documents}
+    notes = [f"Left out: {text}" for text in suite.left_out]
+    notes += [WHY_WITHHELD] if any(document.sequence.withheld for document in documents) else []
     rows = [
         (
             Cell(text=ref.id, note=", ".join(ref.tags)),
@@ -92,7 +95,7 @@ async def build_suite(visit: Visit) -> Sheet:
     return Sheet(
         title=suite.name,
         lead=suite.description,
-        said=tuple(Said(text=f"Left out: {text}") for text in suite.left_out),
+        said=tuple(Said(text=note) for note in notes),
         links=(
             Link(text="A run of it", href=path_to("new", suite=suite.name)),
             Link(text="Its nights", href=path_to("trend", suite.name)),

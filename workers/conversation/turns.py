@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from types import MappingProxyType
 from typing import Any, Protocol
@@ -13,6 +14,7 @@ from nightjar.jobs.records import Draw, Summary, TokenChance, TurnRecord
 from nightjar.jobs.sequences import Mode
 from nightjar.jobs.sequences import Sequence as PromptSequence
 from nightjar.jobs.states import JobKind
+from nightjar.jobs.withheld import WITHHELD, choice_label
 from nightjar.workers.conversation.emptiness import degenerate, empty, repeats_previous
 from nightjar.workers.conversation.plan import PromptPlan
 from nightjar.workers.conversation.prompts import Conversation
@@ -156,6 +158,8 @@ def turn_record(
     shared: bool = False,
 ) -> TurnRecord:
     """The committed form of the reply to the turn after `history`."""
+    if sequence.withheld:
+        reply = unquoted(reply)
     index, prompt, draw = len(history), reply.prompt, reply.draws[0]
     said = draw.raw_text if draw.reply_ids is None else draw.reply_ids
     weighed = reply.likelihoods is not None
@@ -186,6 +190,15 @@ def turn_record(
         worker=worker,
         committed_at=now,
     )
+
+
+def unquoted(reply: Reply) -> Reply:
+    """The reply to a withheld turn, without any text: of choices it names the likeliest."""
+    assert reply.likelihoods is not None, "only given texts are withheld"
+    values = [choice.logprob for choice in reply.likelihoods.choices]
+    said = choice_label(values.index(max(values))) if values else ""
+    draws = tuple(draw.model_copy(update={"reply": said, "raw_text": said}) for draw in reply.draws)
+    return replace(reply, prompt=replace(reply.prompt, text=WITHHELD), draws=draws)
 
 
 def _seen_beside(draw: Draw, reply: Reply, sequence: PromptSequence, history: Sequence[TurnRecord]) -> Draw:

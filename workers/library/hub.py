@@ -59,6 +59,11 @@ class Hub:
         if self._token and not self.endpoint.startswith("https://"):
             _say_unencrypted(self.endpoint)
 
+    @property
+    def has_token(self) -> bool:
+        """Whether the settings name a token, with which the hub knows who asks."""
+        return bool(self._token)
+
     def listing(self, repo: str, revision: str | None, kind: RepoKind = "model") -> Listing:
         """Files and commit of a repository; None as `revision` means its default branch."""
         ask = self._api.dataset_info if kind == "dataset" else self._api.model_info

@@ -112,11 +112,11 @@ class RunCache:
         return {run_id for run_id in wanted if run_id not in states or states[run_id]["status"] not in WORKING_RUNS}
 
     async def sequence(self, document_id: str) -> Sequence:
-        """A sequence by its document's id."""
+        """A sequence by its document's id, as models are given it."""
         if document_id not in self._sequences:
             document = await patiently(lambda: SequenceDocument.get(document_id))
             assert document is not None, "sequences are immutable and never removed while a run needs them"
-            self._sequences[document_id] = document.sequence
+            self._sequences[document_id] = document.kept_back or document.sequence
             if len(self._sequences) > SEQUENCES_KEPT:
                 self._sequences.popitem(last=False)
         self._sequences.move_to_end(document_id)

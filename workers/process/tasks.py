@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Coroutine
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Coroutine, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
@@ -169,11 +169,25 @@ async def _converse(hold: Hold, context: JobContext) -> None:
     job, model = hold.job, context.model
     sequence = varied(await context.run_cache.sequence(job.sequence_document), hold.run.variant(job.variant))
     hold.job = taken_over(job)
-    dialogue = await _opened(hold, sequence, model, partial(watched, hold, context.database))
-    async with _slot(hold, context):
-        last = await _turns(hold, context, sequence, dialogue)
+    with _unquoted_errors(sequence):
+        dialogue = await _opened(hold, sequence, model, partial(watched, hold, context.database))
+        async with _slot(hold, context):
+            last = await _turns(hold, context, sequence, dialogue)
     if last is not None:  # written while the next conversation has the slot
         await _commit(hold, context, last, last=True)
+
+
+@contextmanager
+def _unquoted_errors(sequence: Sequence) -> Iterator[None]:
+    """Around what reads a sequence: an error that was not foreseen may quote it, and goes into reports and logs."""
+    try:
+        yield
+    except NightjarError:
+        raise
+    except Exception as error:
+        if not sequence.withheld:
+            raise
+        raise RuntimeError(f"{type(error).__name__}: what it says is withheld, as the question is") from None
 
 
 async def _opened(hold: Hold, sequence: Sequence, model: ServedModel, watch: Watch) -> Dialogue:

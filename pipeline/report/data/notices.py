@@ -10,6 +10,7 @@ from nightjar.config.counting import are
 from nightjar.jobs.doing import BUSY_CORES
 from nightjar.jobs.ending import GateOutcome, GateVerdict
 from nightjar.jobs.states import RunStatus
+from nightjar.jobs.withheld import WHY_WITHHELD
 from nightjar.pipeline.report.data import numbers as fmt
 from nightjar.pipeline.report.data.likelihood_notices import likelihood_notices
 from nightjar.pipeline.report.data.model import ModelReport
@@ -21,13 +22,19 @@ from nightjar.pipeline.transcripts import JobRow
 
 
 def notices(
-    provenance: Provenance, models: Sequence[ModelReport], jobs: Sequence[JobRow], differences: Sequence[Difference]
+    provenance: Provenance,
+    models: Sequence[ModelReport],
+    jobs: Sequence[JobRow],
+    differences: Sequence[Difference],
+    *,
+    withheld: bool = False,
 ) -> tuple[Notice, ...]:
     """The notices in order of importance; a difference in sampling always comes first."""
     lines = [_sampled(differences), _partial(provenance, jobs), _stopped(provenance)]
     lines += [line for model in models for line in (_failed(model), _missing(model), _cut(model), _unusable(model))]
     lines += [line for model in models for line in (_made_smaller(model), _busy(model), _shared(model))]
     lines += [_repeated(provenance, models), *likelihood_notices(jobs)]
+    lines += [Notice(level="info", text=WHY_WITHHELD)] if withheld else []
     return tuple(dict.fromkeys(line for line in lines if line is not None))  # a model's variants say the same of it
 
 

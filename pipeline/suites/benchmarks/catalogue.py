@@ -61,6 +61,9 @@ class Benchmark:
     """Raises UsageError where what its replies are checked with is not installed."""
     subjects: bool = False
     """A question's first tag is its subject, the second a group of subjects: both are averaged over."""
+    withheld: bool = False
+    """Its makers give it to those whom they know, and ask that no question be published: it is fetched with the user's
+    own token alone, and shown to nobody."""
 
     @property
     def takes_shots(self) -> bool:
@@ -211,6 +214,22 @@ _ALL = (
         chat=True,
         needs=require_math,
     ),
+    *(
+        Benchmark(
+            name=name,
+            title=f"GPQA, {words}, questions that experts wrote",
+            repo="Idavidrein/gpqa",
+            files={"train": (f"{file}.csv", f"{file}/train-*.parquet")},
+            asked="train",
+            ask=choice_tasks.gpqa,
+            metric="acc",
+            withheld=True,
+        )
+        for name, file, words in (
+            ("gpqa", "gpqa_main", "the main set"),
+            ("gpqa-diamond", "gpqa_diamond", "the set called diamond"),
+        )
+    ),
 )
 BENCHMARKS: Mapping[str, Benchmark] = {benchmark.name: benchmark for benchmark in _ALL}
 
@@ -257,15 +276,18 @@ def suite_of(benchmark: Benchmark, rows: Mapping[str, Rows], asked: HowAsked, li
     try:
         sequences = tuple(_sequences(benchmark, rows, asked))
     except (KeyError, ValueError, TypeError, IndexError) as error:
+        quoted = "" if benchmark.withheld and not isinstance(error, KeyError) else f": {error}"
         raise SuiteError(
-            f"The rows of {benchmark.repo} do not have the form that {benchmark.name} had ({type(error).__name__}: "
-            f"{error}). Name an older commit with --revision."
+            f"The rows of {benchmark.repo} do not have the form that {benchmark.name} had ({type(error).__name__}"
+            f"{quoted}). Name an older commit with --revision."
         ) from None
     if len({sequence.id for sequence in sequences}) < len(sequences):
         raise SuiteError(f"Two rows of {benchmark.repo} have one name. Name an older commit with --revision.")
     metric = "choice" if asked.written else benchmark.metric
     if benchmark.subjects:
         sequences = tuple(_averaged(sequence, metric) for sequence in sequences)
+    if benchmark.withheld:
+        sequences = tuple(sequence.model_copy(update={"withheld": True}) for sequence in sequences)
     shots = _shots(benchmark, asked)
     examples = f", {shots} examples" if benchmark.takes_shots else ""
     llama = asked.rule == LLAMA_RULE

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import random
 import re
 
+from nightjar.jobs.identity import digest
 from nightjar.pipeline.suites.benchmarks.question import BenchmarkQuestion, Row, row_id
+from nightjar.pipeline.suites.names import tag_of
+
+GPQA_SEED = 0
 
 MMLU_GROUPS = {
     "humanities": (
@@ -142,4 +147,23 @@ def piqa(row: Row, number: int) -> BenchmarkQuestion:
         choices=choices,
         right=(right,),
         answer=choices[right],
+    )
+
+
+def gpqa(row: Row, number: int) -> BenchmarkQuestion:
+    """Four answers in an order of ours, which the question itself and GPQA_SEED give; their letters are scored."""
+    question = str(row["Question"]).strip()
+    answers = [str(row[field]).strip() for field in ("Correct Answer", *(f"Incorrect Answer {at}" for at in (1, 2, 3)))]
+    order = random.Random(digest("gpqa", GPQA_SEED, question)).sample(range(4), 4)  # noqa: S311
+    letters = tuple(f"({letter})" for letter in "ABCD")
+    listed = "".join(f"{letter} {answers[place]}\n" for letter, place in zip(letters, order, strict=True))
+    right = order.index(0)
+    domain = row.get("High-level domain")
+    return BenchmarkQuestion(
+        id=row_id("question", number),
+        prompt=f"What is the correct answer to this question:{question}\nChoices:\n{listed}Answer:",
+        choices=letters,
+        right=(right,),
+        answer=letters[right],
+        tags=tag_of(domain) if isinstance(domain, str) else (),
     )

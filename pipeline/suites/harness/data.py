@@ -17,7 +17,58 @@ Files = Mapping[str, Sequence[Path]]
 ReadText = Callable[[Path], str]
 
 
-def data_files(task: HarnessTask, given: Sequence[str], needed: Sequence[str]) -> Files:
+TASK_PLACE, NAME_PLACE = "{task}", "{dataset_name}"
+"""In the name of a group's file: what each task puts there."""
+
+
+def group_files(tasks: Sequence[HarnessTask], given: Sequence[str], needed: Sequence[Sequence[str]]) -> list[Files]:
+    """The files of each task. `needed`: the splits of each.
+
+    `--data TASK:SPLIT=FILE` is one task's, `--data SPLIT=FILE` that of all that need the split and have none of their
+    own. Raises UsageError for a split without a file, and for what no task needs.
+    """
+    names = [task.name for task in tasks]
+    own: dict[str, list[str]] = {name: [] for name in names}
+    general: list[str] = []
+    for text in given:
+        name, colon, rest = text.partition(":")
+        (own[name] if colon and name in own else general).append(rest if colon and name in own else text)
+    used: set[str] = set()
+    found = []
+    for task, splits in zip(tasks, needed, strict=True):
+        taken = {text.partition("=")[0] for text in own[task.name]}
+        shared = [text for text in general if (split := _split(text, task)) in splits and split not in taken]
+        used.update(shared)
+        found.append(data_files(task, [*own[task.name], *(_filled(text, task) for text in shared)], splits, group=True))
+    for text in general:
+        if text not in used:
+            split = text.partition("=")[0].partition(":")[0]
+            known = {*names, *(split for splits in needed for split in splits)}
+            raise UsageError(
+                f"--data {text}: no task of the group takes it. Say [TASK:]SPLIT=FILE. {suggest(split, known, 'one')}"
+            )
+    return found
+
+
+def _split(text: str, task: HarnessTask) -> str:
+    split, equals, _ = text.partition("=")
+    return split if equals else task.asked
+
+
+def _filled(text: str, task: HarnessTask) -> str:
+    """The text with the task's name, and its data set's, in their places."""
+    if NAME_PLACE in text:
+        name = task.file.get("dataset_name")
+        if not isinstance(name, str) or name in ("", ".", "..") or any(mark in name for mark in "/\\\0"):
+            raise UsageError(
+                f"--data {text}: {task.name} has no dataset_name that a file can be called by. Say "
+                f"{task.name}:SPLIT=FILE."
+            )
+        text = text.replace(NAME_PLACE, name)
+    return text.replace(TASK_PLACE, task.name)
+
+
+def data_files(task: HarnessTask, given: Sequence[str], needed: Sequence[str], *, group: bool = False) -> Files:
     """The files of each needed split. Raises UsageError for a split without one, or for another split."""
     files: dict[str, list[Path]] = {}
     for text in given:
@@ -29,7 +80,8 @@ def data_files(task: HarnessTask, given: Sequence[str], needed: Sequence[str]) -
         files.setdefault(split, []).append(Path(name))
     if absent := [split for split in needed if split not in files]:
         what = "asked" if absent[0] == task.asked else "taken as examples (fewer with --shots)"
-        raise UsageError(f"{task.name} needs --data {absent[0]}=FILE: the rows of that split are {what}.")
+        said = f"{task.name}:{absent[0]}=FILE" if group else f"{absent[0]}=FILE"
+        raise UsageError(f"{task.name} needs --data {said}: the rows of that split are {what}.")
     return files
 
 

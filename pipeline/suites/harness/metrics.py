@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from nightjar.jobs.sequences import Expectation
@@ -13,11 +13,14 @@ from nightjar.pipeline.suites.harness.task_file import TaskFile
 from nightjar.pipeline.suites.located import Path
 from nightjar.pipeline.suites.yaml_text import CodeReference
 
+EXACT_MATCH = "exact_match"
+UNFILTERED = "none"
+"""What the harness calls the filter of a task that names none."""
 OURS: Mapping[OutputType, Mapping[str, str]] = {
     OutputType.CHOICE: {"acc": "acc", "acc_norm": "acc_norm", "acc_bytes": "acc_bytes"},
     OutputType.LIKELIHOOD: {"acc": "greedy", "perplexity": "target_perplexity"},
     OutputType.ROLLING: {name: name for name in ("word_perplexity", "byte_perplexity", "bits_per_byte")},
-    OutputType.WRITTEN: {"exact_match": "extract"},
+    OutputType.WRITTEN: {EXACT_MATCH: "extract"},
 }
 """Their name -> ours; also what a task without a list of metrics has."""
 _SUMS = {
@@ -44,10 +47,14 @@ _WHOLE = r"(?s)\A(.*)\Z"
 
 @dataclass(frozen=True, kw_only=True)
 class Counting:
-    """`primary`: the first metric; `checks`: (check, its argument without the answer) of a written reply."""
+    """`primary`: the first metric; `checks`: (check, its argument without the answer) of a written reply.
+
+    `named`: (metric, filter) as the harness calls them -> ours.
+    """
 
     primary: str | None
     checks: tuple[tuple[str, Mapping[str, Any]], ...] = ()
+    named: Mapping[tuple[str, str], str] = field(default_factory=dict)
 
     def expectations(self, answer: Any) -> tuple[Expectation, ...]:
         """What a reply is checked for. Raises ValueError for an answer that no check can take."""
@@ -69,20 +76,24 @@ def read_counting(task: HarnessTask) -> Counting:
     if not isinstance(given, list) or not given:
         raise file.error(("metric_list",), "must be a list of metrics.")
     taken: dict[str, Mapping[str, Any]] = {}
+    named: dict[tuple[str, str], str] = {}
     for at, metric in enumerate(given):
         with file.source.gathered.part():
             name = _metric(file, ("metric_list", at), metric, task.output)
             taken[known[name]] = metric
+            named[name, UNFILTERED] = known[name]
     checks: tuple[tuple[str, Mapping[str, Any]], ...] = ()
     if task.output is OutputType.WRITTEN and "extract" in taken:
         exact = {ours: taken["extract"][name] for name, ours in _EXACT.items() if taken["extract"].get(name)}
-        checks = tuple((check, {**exact, **found}) for check, found in _filters(file))
+        filters = list(_filters(file))
+        checks = tuple((check, {**exact, **found}) for _, check, found in filters)
+        named = {(EXACT_MATCH, name): check for name, check, _ in filters}
     elif file.get("filter_list") is not None:
         with file.source.gathered.part():
             raise file.unsupported(("filter_list",), "filters are read where replies are written and matched exactly.")
     _check_repeats(file)
     file.source.gathered.check()
-    return Counting(primary=next(iter(taken), None), checks=checks)
+    return Counting(primary=next(iter(taken), None), checks=checks, named=named)
 
 
 def _metric(file: TaskFile, path: Path, metric: Any, output: OutputType) -> str:
@@ -104,11 +115,11 @@ def _metric(file: TaskFile, path: Path, metric: Any, output: OutputType) -> str:
     return str(name)
 
 
-def _filters(file: TaskFile) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """(check, what it looks for) of each way of reading a reply; the whole reply where the task names none."""
+def _filters(file: TaskFile) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
+    """(filter, check, what it looks for) of each way of reading a reply; the whole reply where the task names none."""
     given = file.get("filter_list")
     if given is None:
-        yield "extract", {}
+        yield UNFILTERED, "extract", {}
         return
     if not isinstance(given, list):
         raise file.error(("filter_list",), "must be a list of filters.")
@@ -126,7 +137,7 @@ def _filters(file: TaskFile) -> Iterator[tuple[str, Mapping[str, Any]]]:
                 )
             found = _steps(file, (*path, "filter"), one.get("filter") if isinstance(one, Mapping) else None)
             named.add(check)
-            yield check, found
+            yield str(name), check, found
 
 
 def _steps(file: TaskFile, path: Path, steps: Any) -> Mapping[str, Any]:

@@ -82,7 +82,8 @@ class HarnessTask:
 
 def read_task(file: TaskFile, shots: int | None) -> HarnessTask:
     """The task. `shots`: in the place of its own number of examples. Raises SuiteError with every error."""
-    _refuse_groups(file)
+    if "task_list" in file:
+        raise file.error(("task_list",), "this file names several tasks. Name them in a group: `group`, `task`.")
     for field in file.places:
         with file.source.gathered.part():
             _check_field(file, field)
@@ -103,17 +104,6 @@ def read_task(file: TaskFile, shots: int | None) -> HarnessTask:
         target_delimiter=_text(file, ("target_delimiter",), " "),
         examples=examples,
     )
-
-
-def _refuse_groups(file: TaskFile) -> None:
-    for field in ("group", "task_list"):
-        if field in file or (field == "group" and isinstance(file.get("task"), list)):
-            place = field if field in file else "task"
-            raise file.error(
-                (place,),
-                "this file names several tasks. Import each by itself; runs take several suites, and "
-                "`nightjar suite join` sums them up.",
-            )
 
 
 def _check_field(file: TaskFile, field: str) -> None:

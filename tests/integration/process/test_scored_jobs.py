@@ -9,13 +9,15 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from _pytest.logging import LogCaptureFixture
 
 from nightjar.config.embedded import ServiceUrls
 from nightjar.config.settings import Settings
 from nightjar.jobs.database import Database
-from nightjar.jobs.documents import Job, utc_now
+from nightjar.jobs.documents import Job, SequenceDocument, utc_now
 from nightjar.jobs.sequences import Choices
 from nightjar.jobs.states import JobStatus
+from nightjar.jobs.withheld import WITHHELD, without_texts
 from nightjar.workers.engine.fake import ScriptedEngine
 from nightjar.workers.engine.request import ScoreRequest, ScoreResult
 from tests.workbench import Bench, make_run, opened_bench, until
@@ -91,3 +93,47 @@ async def test_a_scored_job_that_is_taken_from_its_worker_commits_each_turn_once
     assert second.asked == TURNS - 2
     assert [turn.likelihoods for turn in job.turns] == [turn.likelihoods for turn in whole.turns]
     assert {turn.draw.reply for turn in whole.turns} <= set(CHOICES.texts)
+
+
+async def withhold(database: Database) -> None:
+    """The sequences of the runs are withheld from now on, as an import stores them."""
+    for document in await SequenceDocument.find_all().to_list():
+        whole = document.sequence.model_copy(update={"withheld": True})
+        bare = without_texts(whole)
+        stored = {"sequence": bare.model_dump(mode="json"), "kept_back": whole.model_dump(mode="json")}
+        await database.raw["sequences"].update_one({"_id": document.id}, {"$set": stored})
+
+
+class Quoting(ScriptedEngine):
+    """Fails with an error that nobody foresaw and that quotes what it was given."""
+
+    async def score(self, request: ScoreRequest) -> ScoreResult:
+        raise ValueError("sequence 0, turn 0")
+
+
+async def test_what_is_committed_of_a_withheld_job_has_none_of_its_texts(
+    bench: Bench, caplog: LogCaptureFixture
+) -> None:
+    """Neither where it is scored, with the numbers that an open one has, nor where an error quotes it."""
+    await make_run("open", sequences=1, turns=2, choices=CHOICES)
+    async with bench.dispatching():
+        async with bench.worker(ScriptedEngine(slots=1), burst=True, name="a:1:1") as worker:
+            assert await asyncio.wait_for(worker.task, 120) == 0
+        await make_run("closed", sequences=1, turns=2, choices=CHOICES)
+        await withhold(bench.database)
+        async with bench.worker(ScriptedEngine(slots=1), burst=True, name="b:1:1") as worker:
+            assert await asyncio.wait_for(worker.task, 120) == 0
+        await make_run("broken", sequences=1, turns=2, choices=CHOICES, max_tries=1)
+        await withhold(bench.database)
+        async with bench.worker(Quoting(slots=1), burst=True, name="c:1:1") as worker:
+            assert await asyncio.wait_for(worker.task, 120) == 0
+    shown, closed, broken = [await the_job(run) for run in ("open", "closed", "broken")]
+
+    best = [CHOICES.texts.index(turn.draw.reply) for turn in shown.turns]
+    assert [turn.draw.reply for turn in closed.turns] == ["ABC"[at] for at in best]
+    assert [turn.prompt for turn in closed.turns] == [WITHHELD] * 2
+    assert [turn.likelihoods for turn in closed.turns] == [turn.likelihoods for turn in shown.turns]
+    assert (broken.status, broken.reason) == (
+        JobStatus.DEAD, "RuntimeError: ValueError: what it says is withheld, as the question is",
+    )  # fmt: skip
+    assert "turn 0" not in str([closed.model_dump(), broken.model_dump()]) + caplog.text

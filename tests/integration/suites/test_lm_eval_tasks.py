@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from nightjar.pipeline.scoring.extract_check import extract
 from nightjar.pipeline.scoring.scorer import Context
 from nightjar.pipeline.suites.content import SuiteContent
-from nightjar.pipeline.suites.read import TaskData, read_suite
+from nightjar.pipeline.suites.harness.task_suite import TaskData
+from nightjar.pipeline.suites.read import read_suite
 from nightjar.workers.conversation.row_template_process import RowTemplateProcess
 from tests.lm_eval_requests import Rows, harness_task, our_requests, rows_files, task_file_of, their_requests
 

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from nightjar.config.errors import HubError, SuiteError, UnknownNameError, UsageError
 from nightjar.config.settings import Settings
+from nightjar.jobs.database import Database
 from nightjar.pipeline.scoring.math_check import missing_math
 from nightjar.pipeline.suites.benchmarks.catalogue import HowAsked
+from nightjar.pipeline.suites.importer import import_suite, load_content, load_whole
 from nightjar.scripts.views.suite_pull import fetch_suite, hub_for, known_benchmark, offer
 from nightjar.workers.library.hub import Hub
+from tests.benchmark_rows import parquet, put_benchmark
 from tests.hub import COMMIT, Faults, LocalHub, Repository
 
 ARC_FILE = "ARC-Easy/test-00000-of-00001.parquet"
@@ -26,15 +27,6 @@ ROWS = [
     {"id": f"r{at}", "question": f"Q{at}?", "choices": {"text": ["a", "b"], "label": ["A", "B"]}, "answerKey": "B"}
     for at in range(3)
 ]
-
-
-def parquet(rows: list[dict[str, Any]]) -> bytes:
-    import pyarrow
-    import pyarrow.parquet
-
-    file = io.BytesIO()
-    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), file)
-    return file.getvalue()
 
 
 @pytest.fixture
@@ -103,3 +95,36 @@ def test_what_replies_are_checked_with_is_asked_for_before_anything_is_fetched(
         offer(known_benchmark("math-500"), HowAsked(), hub, None)
     missing_math.cache_clear()
     assert server.downloads() == []
+
+
+async def test_a_withheld_benchmark_is_fetched_with_the_user_s_token_alone(
+    hub: Hub, server: LocalHub, tmp_path: Path, database: Database
+) -> None:
+    """Without one nothing is asked of the hub; with one its questions go where workers read them."""
+    put_benchmark(server, "gpqa")
+    with pytest.raises(UsageError, match=r"accept its terms at .*/datasets/Idavidrein/gpqa, and set HF_TOKEN"):
+        offer(known_benchmark("gpqa"), HowAsked(), hub, None)
+    assert server.seen == []
+    known = {"home": tmp_path / "home", "hf_endpoint": server.endpoint, "hf_token": server.token}
+    own = hub_for(Settings.model_validate(known))
+    offered = offer(known_benchmark("gpqa"), HowAsked(), own, None)
+    content = fetch_suite(offered, own)
+    version, _ = await import_suite(content, database)
+
+    assert "Its questions are withheld" in offered.words
+    assert (
+        content.sequences[0].turns[0].prompt.startswith("What is the correct answer to this question:Which secret 0?")
+    )
+    assert "secret" not in (await load_content(version, database)).model_dump_json()
+    with pytest.raises(UsageError, match="are withheld"):
+        await load_whole(version, database)
+    with pytest.raises(SuiteError, match="no other suite can be made of it"):
+        await import_suite(await load_content(version, database), database)
+
+
+def test_a_token_that_may_not_read_is_told_apart_from_none(server: LocalHub, tmp_path: Path) -> None:
+    put_benchmark(server, "gpqa")
+    known = {"home": tmp_path / "home", "hf_endpoint": server.endpoint, "hf_token": "hf_of_somebody_else"}
+    other = hub_for(Settings.model_validate(known))
+    with pytest.raises(HubError, match="Idavidrein/gpqa"):
+        fetch_suite(offer(known_benchmark("gpqa"), HowAsked(), other, None), other)

@@ -307,3 +307,42 @@ def test_math_500_wants_the_answer_in_a_box() -> None:
     assert sequence.turns[0].prompt == "What is 1/2?\n\nPut the final answer into \\boxed{}."
     assert [(one.check, one.value) for one in sequence.turns[0].expect] == [("math", r"\frac{1}{2}")]
     assert sequence.tags == ("Algebra", "level 2")
+
+
+GPQA = {
+    "Question": " Why?\nSay. ",
+    "Correct Answer": "right\n",
+    "Incorrect Answer 1": "one",
+    "Incorrect Answer 2": "two",
+    "Incorrect Answer 3": "three",
+    "High-level domain": "Physics",
+}
+
+
+def test_gpqa_lists_its_answers_in_an_order_of_ours_and_withholds_all_of_it() -> None:
+    """The order is the question's own, wherever the row stands; over many questions no place is right more often."""
+    rows = [{**GPQA, "Question": f"Why {at}?"} for at in range(400)]
+    sequences = made("gpqa", {"train": [GPQA, *rows]}, HowAsked())
+    turn = sequences[0].turns[0]
+    lines = turn.prompt.split("\n")
+
+    assert lines[:3] == ["What is the correct answer to this question:Why?", "Say.", "Choices:"]
+    assert sorted(line[4:] for line in lines[3:7]) == ["one", "right", "three", "two"]
+    assert turn.choices is not None
+    assert turn.choices.texts == ("(A)", "(B)", "(C)", "(D)")
+    assert lines[3 + turn.choices.right[0]].endswith("right")
+    assert made("gpqa", {"train": [*rows, GPQA]}, HowAsked())[-1].turns == sequences[0].turns
+    assert all(sequence.withheld for sequence in sequences)
+    places = [one.turns[0].choices.right[0] for one in sequences if one.turns[0].choices is not None]
+    assert all(70 < places.count(place) < 130 for place in range(4))
+    assert sequences[0].tags == ("Physics",)
+
+
+def test_an_error_in_a_withheld_row_quotes_nothing_of_it() -> None:
+    with pytest.raises(SuiteError) as missing:
+        made("gpqa", {"train": [{"Question": "secret"}]})
+    with pytest.raises(SuiteError) as wrong:
+        made("gpqa", {"train": [7]})  # type: ignore[list-item]
+
+    assert "KeyError: 'Correct Answer'" in str(missing.value)
+    assert "secret" not in str(missing.value) + str(wrong.value)

@@ -11,7 +11,8 @@ import pytest
 
 from nightjar.config.errors import SuiteError, UsageError
 from nightjar.pipeline.suites.content import SuiteContent
-from nightjar.pipeline.suites.read import TaskData, read_suite
+from nightjar.pipeline.suites.harness.task_suite import TaskData
+from nightjar.pipeline.suites.read import read_suite
 from nightjar.workers.conversation.row_templates import RowTemplates
 
 TASK = """\
@@ -63,7 +64,8 @@ REFUSED = [
     (("doc_to_target: a", "doc_to_target: a\nprocess_docs: !function u.f"), "line 9, field process_docs", "--skip-un"),
     (("multiple_choice", "choose"), "line 3, field output_type", "there is no output type 'choose'"),
     (("test_split: test\n", ""), "task.yaml", "neither a test split nor a validation split"),
-    (("task: colours", "group: colours"), "line 1, field group", "names several tasks"),
+    (("task: colours", "task: colours\ntask_list: [a]"), "line 2, field task_list", "Name them in a group"),
+    (("task: colours", "task: colours\ngroup: old"), "line 1, field task", "call `group` `tag`"),
     (("doc_to_target: a", "metric_list: [{metric: f1}]\ndoc_to_target: a"), "field metric_list[0].metric", "acc"),
     (("doc_to_target: a", "fewshot_config: {fewshot_indices: [1]}\ndoc_to_target: a"), "line 8", "fewshot_indices"),
     (("doc_to_target: a", "doc_to_target: a\ninclude: task.yaml"), "line 9, field include", "includes itself"),

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from nightjar.config.errors import SuiteError, UsageError
-from nightjar.pipeline.suites.read import MAX_FILE_BYTES, read_suite
+from nightjar.pipeline.suites.file_text import MAX_FILE_BYTES
+from nightjar.pipeline.suites.read import read_suite
 
 QUESTIONS: list[dict[str, Any]] = [
     {"question_id": 81, "category": "writing", "turns": ["Compose a post.", "Rewrite it."]},
