@@ -20,6 +20,7 @@ from nightjar.jobs.sequences import FixedMessage, MessageRole, TurnSpec
 from nightjar.jobs.sequences import Sequence as PromptSequence
 from nightjar.jobs.states import RunStatus
 from nightjar.jobs.text_embedder import EmbedderOpener
+from nightjar.pipeline.dispatch.dispatcher import Dispatcher
 from nightjar.pipeline.nights.schedules import add_schedule, fire_due
 from nightjar.pipeline.runs.producer import Enqueued, enqueue
 from nightjar.pipeline.runs.request import make_request
@@ -31,6 +32,7 @@ from nightjar.web.nearest import NearestPolicies
 from nightjar.workers.engine.fake import ScriptedEngine
 from tests.integration.remote.test_nearest_policies import CLOUD, LOCAL, learn
 from tests.word_embedder import WordEmbedder
+from tests.workbench import Bench
 
 CHAT = "router:chat"
 WEATHER, ALGEBRA, OTHER = "tell me about weather weather 999", "tell me about algebra algebra 999", "something else"
@@ -176,4 +178,16 @@ async def test_nights_embed_where_they_are_fired(database: Database) -> None:
     assert schedule is not None
     assert "`memory_model` is not set here" in (schedule.last_error or "")
     [run] = await fire_due(database, tomorrow + timedelta(days=1), embedder=mine)
+    assert {model for model, _ in (await decisions(run)).values()} == {LOCAL, CLOUD}
+
+
+async def test_a_dispatcher_embeds_with_its_hosts(bench: Bench) -> None:
+    await prepare(bench.database)
+    mine = opener(WordEmbedder())
+    options = {"suite": "tales", "models": (CHAT,)}
+    await add_schedule("hourly", "0 * * * *", "UTC", options, bench.database, embedder=mine)
+    past = await bench.database.now() - timedelta(hours=2)
+    await bench.database.raw["schedules"].update_one({}, {"$set": {"last_tick": past}})
+    await Dispatcher(bench.database, bench.doorbell, bench.settings, embedder=mine).fire()
+    [run] = await Run.find_all().to_list()
     assert {model for model, _ in (await decisions(run)).values()} == {LOCAL, CLOUD}
