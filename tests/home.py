@@ -6,7 +6,6 @@ import contextlib
 import json
 import os
 import re
-import signal
 import socket
 import subprocess
 import sys
@@ -144,9 +143,12 @@ class Home:
         return len(self.find("jobs", status="DONE"))
 
     def close(self) -> None:
+        """Ends whatever works in the home. A worker has a session of its own and, were it left, would start servers."""
+        for process in psutil.process_iter(["environ"]):
+            if Path((process.info["environ"] or {}).get("NIGHTJAR_HOME", "/")).is_relative_to(self.folder):
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    process.kill()
         for command in self.running.values():
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(command.pid, signal.SIGKILL)
             command.wait()
         for folder in {self.path, *(path for path in self.folder.iterdir() if path.is_dir())}:
             for server in ("mongo", "redis"):

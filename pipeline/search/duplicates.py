@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -16,12 +16,13 @@ from nightjar.jobs.unindexed import find_unindexed
 from nightjar.jobs.vector_reading import (
     HitPlace,
     Seen,
+    StoredText,
     describe_places,
     read_stored_texts,
     repeated_ids,
     seen_ids,
 )
-from nightjar.jobs.vectors import TextKind
+from nightjar.jobs.vectors import TextKind, TextPlace
 from nightjar.pipeline.search.matrix import VectorMatrix, open_matrix
 from nightjar.pipeline.search.rank import near_groups
 from nightjar.pipeline.search.sentences import clipped
@@ -95,14 +96,24 @@ async def _described(
     shown = await describe_places((place for stored in texts.values() for place in stored.places), database)
     equal = []
     for group in groups:
-        stored = [texts[names[at]] for at in group if names[at] in texts]
-        if not stored:  # removed meanwhile
+        placed = {at: sorted(_shown_places(texts.get(names[at]), shown), key=_reading_order) for at in group}
+        ordered = sorted((at for at in group if placed[at]), key=lambda at: _reading_order(placed[at][0]))
+        if not ordered:  # removed meanwhile
             continue
-        vectors = matrix.vectors[rows[group]]
+        vectors = matrix.vectors[rows[ordered]]
         near = EqualGroup(
-            sentence=clipped(stored[0].text),
+            sentence=clipped(texts[names[ordered[0]]].text),
             least=float(min(1.0, (vectors @ vectors[0]).min())),
-            places=tuple(shown[place] for text in stored for place in text.places if place in shown),
+            places=tuple(place for at in ordered for place in placed[at]),
         )
         equal += [near] if len(near.places) > 1 else []
     return equal
+
+
+def _shown_places(stored: StoredText | None, shown: Mapping[TextPlace, HitPlace]) -> list[HitPlace]:
+    return [] if stored is None else [shown[place] for place in stored.places if place in shown]
+
+
+def _reading_order(place: HitPlace) -> tuple[str, int, str, int]:
+    """The same from one look to the next, which the vectors' order is not."""
+    return place.sequence or "", place.turn, place.model, place.repeat or 0

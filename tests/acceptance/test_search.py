@@ -64,4 +64,4 @@ def test_photos_of_a_folder_are_found(shell: Shell, memory: dict[str, str]) -> N
     assert "is no folder" in shell.refused("photos", "index", shell.folder / "nowhere")
     assert [found["photos"] for found in shell.json("photos", "list")["folders"]] == [2]
     shell.ok("photos", "forget", album)
-    assert shell.json("photos", "list") == {"folders": []}
+    assert shell.json("photos", "list") == {"folders": [], "notices": []}

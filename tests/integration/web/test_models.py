@@ -9,6 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from nightjar.config.embedded import ServiceUrls
 from nightjar.config.errors import UsageError
 from nightjar.config.settings import Settings
 from nightjar.jobs.account_documents import AuditEntry, Role
@@ -28,9 +29,9 @@ NAME = "story-1b"
 
 
 @pytest.fixture
-def settings(tmp_path: Path, hub: LocalHub, monkeypatch: pytest.MonkeyPatch) -> Settings:
+def settings(tmp_path: Path, hub: LocalHub, services: ServiceUrls, monkeypatch: pytest.MonkeyPatch) -> Settings:
     """With a registry of one model and its file, another file that nobody registered, and a hub. Children read the
-    environment."""
+    environment, and would start servers of their own."""
     models = tmp_path / "models"
     models.mkdir()
     write_llama(models / "m.gguf", vocab=600)
@@ -38,6 +39,8 @@ def settings(tmp_path: Path, hub: LocalHub, monkeypatch: pytest.MonkeyPatch) -> 
     registry = tmp_path / "models.toml"
     registry.write_text('# mine\n[m]\npath = "m.gguf"\n[m.load]\ncontext = 128\n')
     monkeypatch.setenv("NIGHTJAR_HF_ENDPOINT", hub.endpoint)
+    monkeypatch.setenv("NIGHTJAR_MONGO_URL", services.mongo.get_secret_value())
+    monkeypatch.setenv("NIGHTJAR_REDIS_URL", services.redis.get_secret_value())
     return Settings(home=tmp_path / "home", models_dir=models, models_file=registry, hf_endpoint=hub.endpoint)
 
 

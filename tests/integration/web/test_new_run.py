@@ -70,7 +70,8 @@ async def test_it_may_stop_when_it_is_decided_and_be_held_against_a_model(
         assert f"nightjar enqueue --suite ladder-needle {command}" in text
         assert '<option value="decided" selected>' in text
         wrongs = {
-            f"{asked}&model=m": "is the run's only model",
+            "/new?suite=ladder-needle&fidelity_to=m&name=d&model=m": "is the run's only model",
+            f"{asked}&model=m": "has only one",
             chosen.replace("0.1", "seven"): "give a number",
             chosen.replace("0.1", "7"): "goes from end to end",
             f"{chosen}&primary=other": "no metric to decide by",

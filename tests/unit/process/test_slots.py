@@ -52,6 +52,7 @@ class Bench:
             payload=None,
             live=None,
             variant=None,
+            routed=None,
         )
         run: Any = SimpleNamespace(name="r", seed=1, set_parameters={}, set_model_parameters={}, variant=lambda _: None)
         return asyncio.create_task(run_job(Hold(job=job, run=run), self.context))
