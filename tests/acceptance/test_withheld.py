@@ -4,6 +4,7 @@ field but the one that workers read."""
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -14,6 +15,7 @@ from urllib.parse import quote
 import httpx
 import pytest
 import redis
+from jsonschema import Draft202012Validator
 
 from nightjar.config import embedded
 from nightjar.config.settings import Settings
@@ -25,8 +27,9 @@ from nightjar.pipeline.exports.write import FORMATS
 from nightjar.web.app import create_app
 from nightjar.web.gate import GateRules
 from tests.integration.web.conftest import Visits
-from tests.shell import Shell
+from tests.shell import PROJECT, Shell
 
+REPORT = Draft202012Validator(json.loads((PROJECT / "docs/report.schema.json").read_text("utf-8")))
 SECRET = "zqfoxglove"
 """In every text of the suite."""
 SUITE = f"""\
@@ -92,9 +95,21 @@ def test_no_report_and_no_export_has_a_question(form: str, exam: Shell) -> None:
     assert SECRET not in done.stdout + done.stderr
     assert written or done.returncode == 2, done.stdout + done.stderr
     for path in written:
-        assert SECRET.encode() not in path.read_bytes(), path.name
+        assert SECRET not in _unpacked(path), path.name
+    if form == "json":
+        assert [error.message for error in REPORT.iter_errors(json.loads(written[0].read_text("utf-8")))] == []
     if form in ("html", "json", "inspect", "lm-eval"):
         assert any("published nowhere" in path.read_text("utf-8") for path in written), written
+
+
+def _unpacked(path: Path) -> str:
+    """A file's text, of a table that packs it as well."""
+    packed = path.read_bytes()
+    if path.suffix != ".parquet":
+        return packed.decode("utf-8", "replace")
+    import pyarrow.parquet
+
+    return str(pyarrow.parquet.read_table(path).to_pylist()) + packed.decode("utf-8", "replace")
 
 
 SHOWN = [

@@ -62,6 +62,15 @@ generation_kwargs: {until: ["\\n"], max_gen_toks: 9, temperature: 0.0}
 metric_list: [{metric: exact_match, ignore_case: true, regexes_to_ignore: ["[.]$"]}]
 filter_list: [{name: strict, filter: [{function: regex, regex_pattern: "is (.*)"}, {function: take_first}]}]
 """
+HARNESS_GROUP = b"""\
+group: world
+task:
+  - group: inner
+    task: [{task: capitals, test_split: test, doc_to_text: "Capital of {{country}}?", doc_to_target: "{{city}}"}]
+    aggregate_metric_list: {metric: exact_match}
+description: "{{country}}: "
+aggregate_metric_list: [{metric: exact_match, weight_by_size: false, filter_list: none}]
+"""
 GOOD: list[tuple[str, bytes, Format | None]] = [
     ("s.yaml", NATIVE, None),
     ("q.jsonl", MT_BENCH, Format.MT_BENCH),
@@ -71,6 +80,7 @@ GOOD: list[tuple[str, bytes, Format | None]] = [
     ("e.json", EQ_BENCH, Format.EQ_BENCH),
     ("f.yaml", PROMPTFOO, Format.PROMPTFOO),
     ("h.yaml", HARNESS, Format.LM_EVAL),
+    ("g.yaml", HARNESS_GROUP, Format.LM_EVAL),
 ]
 """A sound file of every format."""
 pieces = st.sampled_from(

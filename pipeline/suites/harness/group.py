@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from nightjar.config.errors import suggest
 from nightjar.pipeline.suites.harness.group_index import TaskIndex
 from nightjar.pipeline.suites.harness.task_file import ReadInclude, TaskFile, task_file
-from nightjar.pipeline.suites.located import Located, Path
+from nightjar.pipeline.suites.located import Gathered, Located, Path
 from nightjar.pipeline.suites.yaml_text import CodeReference
 
 STRUCTURE = ("group", "group_alias", "task", "aggregate_metric_list", "metadata", "tag")
 """What a group says of itself; each other field stands in the place of its tasks' own."""
 MOST_TASKS = 1_000
+MOST_NAMED = 5_000
+"""Tasks and groups, those of inner groups included: groups may name each other again and again."""
 DEEPEST = 10
 """Groups within groups."""
 _AGGREGATE = ("metric", "aggregation", "weight_by_size", "filter_list")
@@ -69,8 +71,12 @@ def read_group(file: TaskFile, name: str, index: TaskIndex, read: ReadInclude) -
 
     Raises SuiteError, also for a task that is nowhere and for one that is named twice.
     """
-    group = _Reader(index=index, read=read, name=name).group(file, file.source, {}, ())
-    file.source.gathered.check()
+    gathered = file.source.gathered
+    reader = _Reader(index=index, read=read, name=name, gathered=gathered)
+    group = reader.group(file, {}, ())
+    if reader.named[0] > MOST_NAMED:
+        raise file.error(("task",), f"the group and those inside it name more than {MOST_NAMED:,} tasks and groups.")
+    gathered.check()
     seen: set[str] = set()
     tasks = list(group.tasks())
     if not tasks:
@@ -90,8 +96,11 @@ class _Reader:
     index: TaskIndex
     read: ReadInclude
     name: str
+    gathered: Gathered
+    """Of every file: a group's own says nothing of those inside it."""
+    named: list[int] = field(default_factory=lambda: [0])
 
-    def group(self, file: TaskFile, source: Located, above: Mapping[str, Located], over: tuple[str, ...]) -> TaskGroup:
+    def group(self, file: TaskFile, above: Mapping[str, Located], over: tuple[str, ...]) -> TaskGroup:
         """`above`: fields that stand in the place of the tasks' own; `over`: the groups that this one is inside."""
         name = file.get("group")
         if not isinstance(name, str) or isinstance(name, CodeReference):
@@ -105,14 +114,17 @@ class _Reader:
                 ("task",),
                 "a group has a list of tasks. In the file of one task of an older version, call `group` `tag`.",
             )
-        own = {field: place for field, place in file.places.items() if field not in STRUCTURE}
+        own = {key: place for key, place in file.places.items() if key not in STRUCTURE}
         members: list[TaskFile | TaskGroup] = []
         place = file.places["task"]
         for at, member in enumerate(given):
-            with source.gathered.part():
+            self.named[0] += 1
+            if self.named[0] > MOST_NAMED:
+                break
+            with self.gathered.part():
                 members += self._members(place, ("task", at), member, {**own, **above}, (*over, name))
-        aggregates = tuple(_aggregates(file, source))
-        return TaskGroup(name=name, source=source, members=tuple(members), aggregates=aggregates)
+        aggregates = tuple(self._aggregates(file))
+        return TaskGroup(name=name, source=file.source, members=tuple(members), aggregates=aggregates)
 
     def _members(
         self, source: Located, path: Path, member: Any, above: Mapping[str, Located], over: tuple[str, ...]
@@ -127,15 +139,15 @@ class _Reader:
             raise inner.error(("include",), "files are included by tasks and by files of groups, not here.")
         if "group" in member and "task" in member:
             places = dict.fromkeys(member, inner)
-            return [self.group(TaskFile(source=inner, places=places), inner, above, over)]
+            return [self.group(TaskFile(source=inner, places=places), above, over)]
         called = "group" if "group" in member else "task"
         name = member.get(called)
         if not isinstance(name, str) or isinstance(name, CodeReference):
             raise source.error(path, "a mapping needs the name of a task or of a group: `task` or `group`.")
-        changed = {**above, **{field: inner for field in member if field not in STRUCTURE}}
-        if in_itself and any(field in member for field in _OWN):
+        changed = {**above, **{key: inner for key in member if key not in STRUCTURE}}
+        if in_itself and any(key in member for key in _OWN):
             written = task_file(inner, self.name, self.read)
-            return [_changed(_changed(written, above), {field: inner for field in member if field != "include"})]
+            return [_changed(_changed(written, above), {key: inner for key in member if key != "include"})]
         return self._named(inner, (called,), name, changed, over)
 
     def _named(
@@ -144,9 +156,7 @@ class _Reader:
         if name in self.index.tasks:
             return [_changed(self.index.tasks[name], changed)]
         if name in self.index.groups:
-            file = self.index.groups[name]
-            file = replace(file, source=replace(file.source, gathered=source.gathered))
-            return [self.group(file, file.source, changed, over)]
+            return [self.group(self.index.groups[name], changed, over)]
         if name in self.index.tags:
             return [_changed(self.index.tasks[task], changed) for task in sorted(self.index.tags[name])]
         raise source.error(path, self._nowhere(name))
@@ -161,22 +171,21 @@ class _Reader:
             f"{near}{unread}"
         )
 
+    def _aggregates(self, file: TaskFile) -> Iterator[Aggregate]:
+        """What the group sums up; what is no mean is left out, or refused."""
+        given = file.get("aggregate_metric_list", [])
+        place = file.places.get("aggregate_metric_list", file.source)
+        many: Sequence[tuple[Path, Any]] = [(("aggregate_metric_list",), given)]
+        if isinstance(given, list):
+            many = [(("aggregate_metric_list", at), aggregate) for at, aggregate in enumerate(given)]
+        for path, aggregate in many:
+            with self.gathered.part():
+                yield _aggregate(place, path, aggregate)
+
 
 def _changed(task: TaskFile, over: Mapping[str, Located]) -> TaskFile:
     """The task with fields in the place of its own."""
     return replace(task, places={**task.places, **over})
-
-
-def _aggregates(file: TaskFile, source: Located) -> Iterator[Aggregate]:
-    """What the group sums up; what is no mean is left out, or refused."""
-    given = file.get("aggregate_metric_list", [])
-    place = file.places.get("aggregate_metric_list", source)
-    many: Sequence[tuple[Path, Any]] = [(("aggregate_metric_list",), given)]
-    if isinstance(given, list):
-        many = [(("aggregate_metric_list", at), aggregate) for at, aggregate in enumerate(given)]
-    for path, aggregate in many:
-        with source.gathered.part():
-            yield _aggregate(place, path, aggregate)
 
 
 def _aggregate(source: Located, path: Path, given: Any) -> Aggregate:

@@ -184,6 +184,27 @@ def test_every_error_of_every_task_is_named_once(folder: Path) -> None:
     assert "tasks/sea.yaml, line 12, field process_docs" in message
 
 
+def test_a_mistake_in_a_group_within_a_group_is_none_the_less_one(folder: Path) -> None:
+    """Three files deep: the names of what is missing, each with its own file."""
+    (folder / "tasks" / "second.yaml").write_text("group: second\ntask: [sky, third]\n")
+    (folder / "tasks" / "third.yaml").write_text(
+        "group: third\ntask: [sea, gone]\naggregate_metric_list: [{metric: acc, aggregation: median}]\n"
+    )
+    message = said(folder, "group: first\ntask: [second]\n")
+
+    assert "tasks/third.yaml, line 2, field task[1]: no file in" in message
+    assert "tasks/third.yaml, line 3, field aggregate_metric_list[0]: there is no 'median' here" in message
+
+
+def test_groups_that_name_each_other_again_and_again_are_refused_at_once(folder: Path) -> None:
+    """Eight groups of which each names the next a hundred times: 10 ** 16 tasks."""
+    for at in range(8):
+        inner = ", ".join([f"g{at + 1}" if at < 7 else "sky"] * 100)
+        (folder / "tasks" / f"g{at}.yaml").write_text(f"group: g{at}\ntask: [{inner}]\n")
+
+    assert "name more than 5,000 tasks and groups" in said(folder, "group: first\ntask: [g0]\n")
+
+
 def test_what_only_the_harness_can_do_is_left_out_and_told(folder: Path) -> None:
     """Of a task, and of what the group sums up."""
     file = folder / "tasks" / "sea.yaml"
