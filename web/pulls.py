@@ -18,6 +18,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from nightjar.config.ended_child import end_child
 from nightjar.config.errors import UsageError
 from nightjar.config.files import private_folder, write_private
 from nightjar.config.interpreter import NIGHTJAR
@@ -189,11 +190,11 @@ async def _end(child: asyncio.subprocess.Process) -> None:
         with contextlib.suppress(ProcessLookupError):
             child.send_signal(signal.SIGTERM)
         try:
-            async with asyncio.timeout(GRACE_S):
-                await child.wait()
-        except TimeoutError:
-            child.kill()
-            await child.wait()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(GRACE_S):
+                    await child.wait()
+        finally:
+            await end_child(child)
 
 
 def _last(said: bytes) -> str:

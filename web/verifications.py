@@ -7,7 +7,6 @@ What came of each is kept until the server ends.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 from collections import OrderedDict
 from collections.abc import Callable
@@ -15,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from time import monotonic
 from typing import Any
 
+from nightjar.config.ended_child import end_child
 from nightjar.config.errors import UsageError
 from nightjar.config.interpreter import PYTHON
 
@@ -103,10 +103,7 @@ class Verifications:
         except TimeoutError:
             self._fail(model, f"Nothing could be read of its files for {STALL_S:.0f} s.")
         finally:
-            if child.returncode is None:
-                with contextlib.suppress(ProcessLookupError):
-                    child.kill()
-            await child.wait()
+            await end_child(child)
 
     def _take(self, model: str, said: dict[str, Any]) -> None:
         found = self._known[model]

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from nightjar.config.ended_child import end_child
 from nightjar.config.errors import NightjarError, QueueFullError, ServiceError
 from nightjar.config.interpreter import PYTHON
 
@@ -146,10 +147,7 @@ class HeavyPool:
 
     async def _end(self, child: asyncio.subprocess.Process) -> None:
         self._all.discard(child)
-        if child.returncode is None:
-            with contextlib.suppress(ProcessLookupError):
-                child.kill()
-        await child.wait()
+        await end_child(child)
 
     async def close(self) -> None:
         """Ends the children and deletes the files."""

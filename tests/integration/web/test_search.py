@@ -49,6 +49,7 @@ async def with_model(
         yield Visits(app=app, database=database)
     finally:
         await app.state.site.heavy.close()
+        await app.state.site.verifications.close()
         await doorbell.close()
 
 

@@ -66,6 +66,7 @@ async def visits(settings: Settings, database: Database, services: ServiceUrls) 
         yield Visits(app=app, database=database)
     finally:
         await app.state.site.heavy.close()
+        await app.state.site.verifications.close()
         await doorbell.close()
 
 
