@@ -66,7 +66,7 @@ HARNESS_GROUP = b"""\
 group: world
 task:
   - group: inner
-    task: [{task: capitals, test_split: test, doc_to_text: "Capital of {{country}}?", doc_to_target: "{{city}}"}]
+    task: [{task: cities, test_split: test, doc_to_text: "Capital of {{country}}?", doc_to_target: "{{city}}"}]
     aggregate_metric_list: {metric: exact_match}
 description: "{{country}}: "
 aggregate_metric_list: [{metric: exact_match, weight_by_size: false, filter_list: none}]

@@ -38,6 +38,9 @@ START_S = 120.0
 """How long another process may take to start it."""
 _MODULE = "nightjar.workers.embedder.process"
 
+PAUSES_S = (0.0, 0.2, 1.0)
+"""After each failure. A process that is being killed still takes connections for a moment, and ends with them."""
+
 
 class SmallEmbedder:
     """A `TextEmbedder` on the host's process. Used as a context, or closed; any number of tasks may ask at once."""
@@ -52,7 +55,7 @@ class SmallEmbedder:
         return self._spec.facts
 
     async def embed(self, texts: Sequence[str]) -> Vectors:
-        """See `TextEmbedder.embed`. A process that was killed meanwhile is started again, once."""
+        """See `TextEmbedder.embed`. A process that was killed meanwhile is started again."""
         parts = [await self._ask(batch) for batch in request_batches(texts)]
         return np.concatenate(parts) if parts else np.zeros((0, 0), np.float32)
 
@@ -74,18 +77,16 @@ class SmallEmbedder:
 
     async def _ask(self, texts: Sequence[str]) -> Vectors:
         async with self._lock:
-            try:
-                return await self._try(texts)
-            except (OSError, EOFError):
-                await self.close()
-            try:
-                return await self._try(texts)
-            except (OSError, EOFError):
-                await self.close()
-                raise EngineError(
-                    f"The small embedder ({self.facts.name}) ended twice while it embedded {len(texts)} texts. "
-                    "`nightjar doctor` shows the memory that is free."
-                ) from None
+            for pause_s in PAUSES_S:
+                try:
+                    return await self._try(texts)
+                except (OSError, EOFError):
+                    await self.close()
+                await asyncio.sleep(pause_s)
+            raise EngineError(
+                f"The small embedder ({self.facts.name}) ended {len(PAUSES_S)} times while it embedded {len(texts)} "
+                "texts. `nightjar doctor` shows the memory that is free."
+            )
 
     async def _try(self, texts: Sequence[str]) -> Vectors:
         if self._streams is None:

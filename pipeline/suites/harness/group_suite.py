@@ -86,9 +86,9 @@ def _averages(
     known = dict.fromkeys(way for task in inside for (name, way) in named[task] if name == metric)
     for way in aggregate.filters or known or ("none",):
         ours = {task: named[task][metric, way] for task in inside if (metric, way) in named[task]}
-        called = metric if way == "none" else f"{metric} ({way})"
+        called = _called(metric, way)
         if not ours:
-            has = dict.fromkeys(name for task in inside for name, _ in named[task])
+            has = dict.fromkeys(_called(*each) for task in inside for each in named[task])
             raise aggregate.source.unsupported(
                 aggregate.path, f"no task of the group {group.name} has {called}; they have {', '.join(has) or 'none'}."
             )
@@ -134,3 +134,8 @@ def _keep_left_out(group: TaskGroup, tasks: Sequence[HarnessTask]) -> None:
     """What was left out of tasks is left out of the group."""
     mine = group.source.gathered.left_out
     mine += dict.fromkeys(text for task in tasks for text in task.file.source.gathered.left_out if text not in mine)
+
+
+def _called(metric: str, way: str) -> str:
+    """The metric as people read it; with the filter that the replies go through, if it has a name."""
+    return metric if way == "none" else f"{metric} ({way})"
