@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 
+from nightjar.config.all_or_nothing import all_or_nothing
+
 
 async def end_child(child: asyncio.subprocess.Process) -> None:
     """Kills it where it lives, and waits for its end. Cancelled meanwhile, it still waits: a child that nobody waited
@@ -13,9 +15,4 @@ async def end_child(child: asyncio.subprocess.Process) -> None:
     if child.returncode is None:
         with contextlib.suppress(ProcessLookupError):
             child.kill()
-    end = asyncio.create_task(child.wait())
-    try:
-        await asyncio.shield(end)
-    except asyncio.CancelledError:
-        await asyncio.wait([end])
-        raise
+    await all_or_nothing(child.wait())

@@ -12,7 +12,7 @@ from nightjar.jobs.energy import JOULES_PER_KWH
 from nightjar.jobs.models import ModelFacts
 from nightjar.jobs.remote_models import usd_text
 from nightjar.jobs.status.energy_rates import EnergyRate, energy_rate
-from nightjar.pipeline.runs.preflight import read_planned
+from nightjar.pipeline.runs.preflight import layers_above, read_planned
 from nightjar.pipeline.runs.remote_plan import ASSUMED_REPLY_TOKENS, PlannedSequence, planned_shares, reply_limits
 from nightjar.pipeline.runs.routed_models import read_routes
 
@@ -89,8 +89,7 @@ async def electricity_notes(
     named = [model.name for model in run.models if model.policy is None]
     notes = []
     for name, (rate, price) in rates.items():
-        above = {**run.set_parameters, **run.set_model_parameters.get(name, {})}
-        layers = [{**variant.parameters, **above} for variant in run.variants] or [above]
+        layers = layers_above(run, name)
         for whose, theirs in planned_shares(name, named, routes, planned).items():
             below = facts[name].registry_parameters
             expected = expected_electricity(whose, rate, price, theirs, layers, below=below, repeats=run.repeats)

@@ -233,8 +233,7 @@ async def check_endpoints(
     planned = await read_planned(sequences, database)
     for name, model in remote.items():
         assert model.remote is not None
-        above = {**run.set_parameters, **run.set_model_parameters.get(name, {})}
-        layers = [{**variant.parameters, **above} for variant in run.variants] or [above]
+        layers = layers_above(run, name)
         left_out = check_remote(model, planned, layers, seeded=request.seed is not None)
         if left_out:
             notes.append(f"{name} is not sent {', '.join(sorted(left_out))}: its endpoint takes no such parameter.")
@@ -245,6 +244,12 @@ async def check_endpoints(
             for whose, theirs in planned_shares(name, request.models, routes, planned).items():
                 notes.append(expected_cost(whose, price, theirs, layers, below=below, repeats=run.repeats).sentence())
     return notes
+
+
+def layers_above(run: Run, model: str) -> list[dict[str, Any]]:
+    """What is set for a model above suite and turn: one for each of the run's variants, or a single one."""
+    above = {**run.set_parameters, **run.set_model_parameters.get(model, {})}
+    return [{**variant.parameters, **above} for variant in run.variants] or [above]
 
 
 async def read_planned(sequences: Iterable[SequenceRef], database: Database) -> list[PlannedSequence]:

@@ -18,15 +18,13 @@ import redis
 from jsonschema import Draft202012Validator
 
 from nightjar.config import embedded
+from nightjar.config.embedded import ServiceUrls
 from nightjar.config.settings import Settings
 from nightjar.jobs.database import Database, connect
 from nightjar.jobs.documents import Job, Run
-from nightjar.jobs.queue import Doorbell
 from nightjar.jobs.withheld import WHY_WITHHELD, WITHHELD
 from nightjar.pipeline.exports.write import FORMATS
-from nightjar.web.app import create_app
-from nightjar.web.gate import GateRules
-from tests.integration.web.conftest import Visits
+from tests.integration.web.conftest import visiting
 from tests.shell import PROJECT, Shell
 
 REPORT = Draft202012Validator(json.loads((PROJECT / "docs/report.schema.json").read_text("utf-8")))
@@ -196,22 +194,17 @@ async def test_the_database_has_questions_where_workers_read_them_and_nowhere_el
 async def test_no_page_and_no_answer_of_the_service_has_a_question(exam: Shell) -> None:
     """Every route that is read, with the names of the runs, the suite and its jobs in its path."""
     async with database_of(exam) as (database, settings):
+        assert settings.mongo_url is not None
         assert settings.redis_url is not None
-        doorbell = await Doorbell.connect(settings.redis_url)
-        app = create_app(settings, database, doorbell, rules=GateRules.loopback(8420), mongo_url=settings.mongo_url)
-        try:
-            async with await Visits(app=app, database=database).owner() as client:
-                job = await Job.find_one({"sequence": "question-1"})
-                run = await Run.find_one({"name": "before"})
-                assert job is not None
-                assert run is not None
-                paths = [path for route in app.routes for path in _filled(route, job)]
-                assert len(paths) > 40
-                shown = {path: await _text(client, path) for path in paths}
-        finally:
-            await app.state.site.heavy.close()
-            await app.state.site.verifications.close()
-            await doorbell.close()
+        services = ServiceUrls(mongo=settings.mongo_url, redis=settings.redis_url)
+        async with visiting(settings, database, services) as visits, await visits.owner() as client:
+            job = await Job.find_one({"sequence": "question-1"})
+            run = await Run.find_one({"name": "before"})
+            assert job is not None
+            assert run is not None
+            paths = [path for route in visits.app.routes for path in _filled(route, job)]
+            assert len(paths) > 40
+            shown = {path: await _text(client, path) for path in paths}
 
     assert [path for path, text in shown.items() if SECRET in text] == []
     for path in ("/suites/exam", "/runs/before/transcripts", "/runs/before/report/document"):

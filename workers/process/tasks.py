@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Coroutine, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, TypeVar
 
 import structlog
 
+from nightjar.config.all_or_nothing import all_or_nothing
 from nightjar.config.errors import (
     ComeBackError,
     ContextError,
@@ -58,7 +58,6 @@ from nightjar.workers.process.held_jobs import Hold
 from nightjar.workers.process.live_side import LiveSide
 from nightjar.workers.process.run_cache import RunCache
 
-T = TypeVar("T")
 _log = structlog.get_logger()
 
 
@@ -301,15 +300,3 @@ def classify(error: Exception, *, alone: bool) -> Fault:
     if isinstance(error, NightjarError) and not error.transient:
         return Fault.PERMANENT
     return Fault.TRANSIENT
-
-
-async def all_or_nothing(write: Coroutine[Any, Any, T]) -> T:
-    """Finishes a write even if the task is cancelled meanwhile: all of it happens, or none."""
-    task = asyncio.create_task(write)
-    try:
-        return await asyncio.shield(task)
-    except asyncio.CancelledError:
-        await asyncio.wait([task])
-        if not task.cancelled():
-            task.exception()  # nobody is left to tell; asyncio would log it as an error that was overlooked
-        raise

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import httpx
@@ -55,13 +56,23 @@ class Visits:
             await add_user(role.value, role, NO_PASSWORD, self.database)
 
 
-@pytest.fixture
-async def visits(settings: Settings, database: Database, services: ServiceUrls) -> AsyncIterator[Visits]:
+@asynccontextmanager
+async def visiting(
+    settings: Settings, database: Database, services: ServiceUrls, rules: GateRules | None = None
+) -> AsyncIterator[Visits]:
+    """An application, whose children end with it."""
     doorbell = await Doorbell.connect(services.redis)
+    rules = rules or GateRules.loopback(8420)
+    app = create_app(settings, database, doorbell, rules=rules, mongo_url=services.mongo)
     try:
-        app = create_app(settings, database, doorbell, rules=GateRules.loopback(8420), mongo_url=services.mongo)
         yield Visits(app=app, database=database)
     finally:
         await app.state.site.heavy.close()
         await app.state.site.verifications.close()
         await doorbell.close()
+
+
+@pytest.fixture
+async def visits(settings: Settings, database: Database, services: ServiceUrls) -> AsyncIterator[Visits]:
+    async with visiting(settings, database, services) as made:
+        yield made

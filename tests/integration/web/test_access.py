@@ -25,14 +25,12 @@ from nightjar.jobs.accounts import (
 )
 from nightjar.jobs.database import Database
 from nightjar.jobs.documents import utc_now
-from nightjar.jobs.queue import Doorbell
-from nightjar.web.app import create_app
 from nightjar.web.arrival import LOCAL, Arrival, token_file
 from nightjar.web.auth.passwords import Passwords
 from nightjar.web.auth.roles import may
 from nightjar.web.gate import FORM, OUR_HEADER, GateRules
 from nightjar.web.routing import action_of
-from tests.integration.web.conftest import HOST, ORIGIN, Visits
+from tests.integration.web.conftest import HOST, ORIGIN, Visits, visiting
 
 SAME_ORIGIN = {"origin": ORIGIN, "sec-fetch-site": "same-origin", "sec-fetch-mode": "cors", OUR_HEADER: "1"}
 CROSS_SITE = {"origin": "http://evil.example", "sec-fetch-site": "cross-site", "sec-fetch-mode": "cors"}
@@ -207,19 +205,12 @@ async def test_servers_of_a_home_share_what_a_token_may_ask(
     visits: Visits, settings: Settings, database: Database, services: ServiceUrls
 ) -> None:
     secret = await add_token("shared", None, [TokenScope.READ], database=database, per_minute=2)
-    doorbell = await Doorbell.connect(services.redis)
-    app = create_app(settings, database, doorbell, rules=GateRules.loopback(8420), mongo_url=services.mongo)
-    second = Visits(app=app, database=database)
-    try:
+    async with visiting(settings, database, services) as second:
         for server, status in ((visits, 200), (second, 200), (visits, 429), (second, 429)):
             async with server.client(authorization=f"Bearer {secret}") as client:
                 answer = await client.get("/")
             assert answer.status_code == status
         assert 0 < int(answer.headers["retry-after"]) <= 61
-    finally:
-        await app.state.site.heavy.close()
-        await app.state.site.verifications.close()
-        await doorbell.close()
 
 
 async def test_a_wrong_token_is_not_made_good_by_a_cookie(visits: Visits, database: Database) -> None:

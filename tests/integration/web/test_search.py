@@ -16,12 +16,9 @@ from nightjar.jobs.account_documents import Role
 from nightjar.jobs.database import Database
 from nightjar.jobs.documents import Run
 from nightjar.jobs.photo_homes import announce_photos
-from nightjar.jobs.queue import Doorbell
-from nightjar.web.app import create_app
-from nightjar.web.gate import GateRules
 from nightjar.workers.photos.index import index_photos
 from nightjar.workers.photos.store import read_indexes
-from tests.integration.web.conftest import Visits
+from tests.integration.web.conftest import Visits, visiting
 from tests.integration.web.test_pages import MARKUP, Tags, add_turns
 from tests.minilm import WHEEL_SHA256, cached_gguf
 from tests.word_embedder import WordEmbedder
@@ -42,15 +39,9 @@ async def with_model(
 ) -> AsyncIterator[Visits]:
     assert request.config.cache is not None
     path: Path = cached_gguf(request.config.cache.mkdir(f"minilm-{WHEEL_SHA256[:12]}"))[1]
-    doorbell = await Doorbell.connect(services.redis)
     configured = settings.model_copy(update={"memory_model": str(path)})
-    app = create_app(configured, database, doorbell, rules=GateRules.loopback(8420), mongo_url=services.mongo)
-    try:
-        yield Visits(app=app, database=database)
-    finally:
-        await app.state.site.heavy.close()
-        await app.state.site.verifications.close()
-        await doorbell.close()
+    async with visiting(configured, database, services) as made:
+        yield made
 
 
 async def answered(client: AsyncClient, address: str) -> str:

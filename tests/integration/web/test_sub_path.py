@@ -11,10 +11,8 @@ from nightjar.config.embedded import ServiceUrls
 from nightjar.config.settings import Settings
 from nightjar.jobs.database import Database
 from nightjar.jobs.documents import Job, Run
-from nightjar.jobs.queue import Doorbell
-from nightjar.web.app import create_app
 from nightjar.web.gate import GateRules
-from tests.integration.web.conftest import Visits
+from tests.integration.web.conftest import Visits, visiting
 from tests.integration.web.test_pages import Tags, get
 
 ROOT = "/nightjar"
@@ -59,15 +57,9 @@ PAGES = (
 
 @pytest.fixture
 async def visits(settings: Settings, database: Database, services: ServiceUrls) -> AsyncIterator[Visits]:
-    doorbell = await Doorbell.connect(services.redis)
     rules = replace(GateRules.loopback(8420), root=ROOT)
-    try:
-        app = create_app(settings, database, doorbell, rules=rules, mongo_url=services.mongo)
-        yield Visits(app=app, database=database)
-    finally:
-        await app.state.site.heavy.close()
-        await app.state.site.verifications.close()
-        await doorbell.close()
+    async with visiting(settings, database, services, rules) as made:
+        yield made
 
 
 async def test_every_address_is_below_it(visits: Visits, run: Run) -> None:

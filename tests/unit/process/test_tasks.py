@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from nightjar.config.all_or_nothing import all_or_nothing
 from nightjar.config.errors import LeaseLostError
-from nightjar.workers.process.tasks import all_or_nothing
 
 
 @pytest.mark.parametrize("fails", [False, True])
