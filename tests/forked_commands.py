@@ -18,6 +18,7 @@ from functools import cache
 from multiprocessing import forkserver
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
+from unittest.mock import patch
 
 
 def run_forked(
@@ -45,13 +46,10 @@ def run_forked(
 def _server() -> ForkServerContext:
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["tests.preloaded"])
-    before = os.environ.get("PYTHONPATH")
-    os.environ["PYTHONPATH"] = str(Path(__file__).parents[1])  # the server is an interpreter of its own
-    try:
+    # The server is an interpreter of its own and outlives this test: it works in no home that a test may close.
+    ours = {name: value for name, value in os.environ.items() if not name.startswith("NIGHTJAR_")}
+    with patch.dict(os.environ, ours | {"PYTHONPATH": str(Path(__file__).parents[1])}, clear=True):
         forkserver.ensure_running()
-    finally:
-        os.environ.pop("PYTHONPATH")
-        os.environ |= {} if before is None else {"PYTHONPATH": before}
     return context
 
 

@@ -22,6 +22,7 @@ import pymongo
 
 from nightjar.config import mongod, redis_server
 from nightjar.config.endpoint import Endpoint
+from tests.forked_commands import run_forked
 from tests.shell import PROJECT, QUICK
 
 COMMAND = (sys.executable, "-P", "-m", "nightjar")
@@ -44,15 +45,8 @@ class Home:
         self, *words: str, home: Path | None = None, env: Mapping[str, str] | None = None
     ) -> subprocess.CompletedProcess[str]:
         """A command that ends, in this home or another one."""
-        return subprocess.run(
-            [*COMMAND, *words],
-            cwd=self.folder,
-            env=self._environ({"NIGHTJAR_HOME": str(home or self.path), **(env or {})}),
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
+        environ = self._environ({"NIGHTJAR_HOME": str(home or self.path), **(env or {})})
+        return run_forked(words, cwd=self.folder, environ=environ, limit_s=120)
 
     def ok(self, *words: str, home: Path | None = None) -> str:
         done = self.run(*words, home=home)

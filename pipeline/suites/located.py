@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -192,7 +193,13 @@ def _shown(value: Any) -> str:
 def _instead(name: str, model: type[BaseModel]) -> str:
     if advice := right_field(name)[1]:
         return advice
+    near = suggest(name, _fields_of(model))
+    return near if near.startswith("Did you mean") else "Check its spelling and its indentation."
+
+
+@cache  # a schema takes 20 ms and more, and a file may be wrong in a thousand places
+def _fields_of(model: type[BaseModel]) -> tuple[str, ...]:
+    """Names of all fields of a model and of those in it."""
     schema = model.model_json_schema()
     parts = [schema, *schema.get("$defs", {}).values()]
-    near = suggest(name, [field for part in parts for field in part.get("properties", {})])
-    return near if near.startswith("Did you mean") else "Check its spelling and its indentation."
+    return tuple(field for part in parts for field in part.get("properties", {}))

@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -15,15 +14,16 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.forked_commands import run_forked
 from tests.gguf_files import write_gguf, write_llama
+from tests.home import COMMAND
 from tests.hub import COMMIT, Faults, LocalHub, Repository
+from tests.shell import PROJECT
 
 if TYPE_CHECKING:
     from nightjar.config.embedded import ServiceUrls
 
-ROOT = Path(__file__).parents[2]
-DEMO = ROOT / "config" / "models" / "nightjar-demo.gguf"
-NIGHTJAR = str(Path(sys.executable).with_name("nightjar"))
+DEMO = PROJECT / "config" / "models" / "nightjar-demo.gguf"
 REPO = "acme/Story-GGUF"
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -49,6 +49,7 @@ def environment(tmp_path: Path, hub: LocalHub, services: ServiceUrls) -> dict[st
     (tmp_path / "models.toml").touch()
     return {
         "PATH": os.environ["PATH"],
+        "PYTHONPATH": str(PROJECT),
         "HOME": str(tmp_path / "user"),
         "COLUMNS": "200",
         "HF_ENDPOINT": hub.endpoint,
@@ -64,14 +65,7 @@ def environment(tmp_path: Path, hub: LocalHub, services: ServiceUrls) -> dict[st
 @pytest.fixture
 def nightjar(environment: dict[str, str], tmp_path: Path) -> Run:
     def run(*arguments: str, code: int = 0, **variables: str) -> subprocess.CompletedProcess[str]:
-        done = subprocess.run(
-            [NIGHTJAR, *arguments],
-            env={**environment, **variables},
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-            timeout=240,
-        )
+        done = run_forked(arguments, cwd=tmp_path, environ={**environment, **variables}, limit_s=240)
         assert done.returncode == code, done.stdout + done.stderr
         assert "Traceback" not in done.stderr
         return done
@@ -91,7 +85,7 @@ def test_pull_interrupt_resume_verify_inspect_and_remove(
     hub.faults = Faults(stall_after=15 * 2**20)
     part = tmp_path / "models" / "story" / ".cache"
     process = subprocess.Popen(
-        [NIGHTJAR, "model", "pull", REPO], env=environment, cwd=tmp_path, stderr=subprocess.DEVNULL
+        [*COMMAND, "model", "pull", REPO], env=environment, cwd=tmp_path, stderr=subprocess.DEVNULL
     )
     deadline = time.monotonic() + 60
     while sum(file.stat().st_size for file in part.glob("*.part")) < 10 * 2**20:
@@ -143,7 +137,7 @@ def interrupted(environment: dict[str, str], folder: Path) -> tuple[int, str]:
     """Starts the pull again and presses Ctrl-C: exit code and the last line it says."""
     part = next((folder / "models" / "story" / ".cache").glob("*.part"))
     with subprocess.Popen(
-        [NIGHTJAR, "model", "pull", REPO], env=environment, cwd=folder, stderr=subprocess.PIPE, text=True
+        [*COMMAND, "model", "pull", REPO], env=environment, cwd=folder, stderr=subprocess.PIPE, text=True
     ) as process:
         lock = folder / "models" / "story" / ".pull.lock"
         deadline = time.monotonic() + 60
@@ -271,10 +265,10 @@ def test_auto_serves_one_model_after_the_other(
     nightjar("enqueue", "--suite", "tales", "--model", "first", "--name", "small")
     nightjar("enqueue", "--suite", "tales", "--model", "second", "--repeats", "4", "--name", "large")
     worker = ["worker", "--model", "auto", "--gpu", "none", "--slots", "1", "--for", "chat", "--idle-exit", "6"]
-    with subprocess.Popen([NIGHTJAR, "dispatcher"], env=environment, cwd=tmp_path) as dispatcher:
+    with subprocess.Popen([*COMMAND, "dispatcher"], env=environment, cwd=tmp_path) as dispatcher:
         try:
             ended = subprocess.run(
-                [NIGHTJAR, *worker], env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=240
+                [*COMMAND, *worker], env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=240
             )
         finally:
             dispatcher.send_signal(signal.SIGTERM)
