@@ -22,6 +22,6 @@ class LiveSettings(BaseModel):
     """A model that was loaded for a live request is kept so long after the last one, before any backlog gets the
     place."""
     cache_s: float = Field(86_400, ge=0, le=31_536_000)
-    """A reply that may be given again (`jobs.reply_key`) is kept so long; 0: none is."""
+    """A reply that may be given again (`jobs.live.reply_key`) is kept so long; 0: none is."""
     cache_mb: float = Field(64, gt=0, le=100_000)
     """All of these together; the oldest go first."""

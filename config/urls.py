@@ -1,8 +1,9 @@
-"""Whether a server's address is valid: a typo must not lead to another server, or turn TLS off. Pure."""
+"""A server's URL: whether it is valid (a typo must not lead to another server, or turn TLS off), and its host. Pure."""
 
 from __future__ import annotations
 
 import re
+from urllib.parse import unquote
 
 from pydantic import SecretStr
 
@@ -47,6 +48,13 @@ def check_ports(ports: str) -> str:
     if match is None or not 0 < int(match[1]) <= int(match[2]) < 65536:
         raise ValueError("two ports, the first and the last, such as 27500-27599")
     return ports
+
+
+def address(url: SecretStr) -> str:
+    """Host and port, or the socket, of a server's URL, without the user, the password and the options."""
+    scheme, _, rest = url.get_secret_value().rpartition("://")
+    where = rest.rpartition("@")[2].partition("?")[0]
+    return unquote(where if scheme == "unix" else where.partition("/")[0]) or "(no host)"
 
 
 def _ports_exist(match: re.Match[str]) -> bool:

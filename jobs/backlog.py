@@ -7,13 +7,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from nightjar.jobs.closers import Closers, read_closers
-from nightjar.jobs.database import Database, Row
 from nightjar.jobs.judgings import OUTLINE, JudgingStatus, RunJudging
+from nightjar.jobs.machines.workers import heard_of
+from nightjar.jobs.mongo import Database, Row
 from nightjar.jobs.reading import parse_each
 from nightjar.jobs.retry import Counters, RetryLimits
 from nightjar.jobs.states import EVALUATIONS, WORKING_RUNS, JobKind, JobStatus, RunStatus, WorkerStatus
 from nightjar.jobs.unreadable_jobs import check_jobs
-from nightjar.jobs.workers import heard_of
 
 OPEN = [JobStatus.PENDING, JobStatus.RUNNING]
 LIMITS = ("max_tries", "max_lapses", "max_crashes")

@@ -6,8 +6,8 @@ import asyncio
 from dataclasses import dataclass
 
 from nightjar.jobs import ownership
-from nightjar.jobs.database import Database
 from nightjar.jobs.documents import Job
+from nightjar.jobs.mongo import Database
 from nightjar.jobs.records import TurnRecord
 
 MOST = 64

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import warnings
-from urllib.parse import unquote
 
 import pymongo
 from pydantic import SecretStr
@@ -14,23 +13,12 @@ from pymongo.errors import PyMongoError
 
 from nightjar.config.errors import SchemaError, ServiceError, SettingsError
 from nightjar.config.redact import redact_text
+from nightjar.config.urls import address
 from nightjar.jobs import schema
-from nightjar.jobs.mongo import DUPLICATE_KEY, Database, DatabaseError, Row, insert_absent
+from nightjar.jobs.mongo import Database, Row
 from nightjar.jobs.schema import Access, MigrationProgress
 
-__all__ = [
-    "DUPLICATE_KEY",
-    "Access",
-    "Database",
-    "DatabaseError",
-    "MigrationProgress",
-    "Row",
-    "address",
-    "connect",
-    "insert_absent",
-    "reconnect",
-    "still_answers",
-]
+__all__ = ["Access", "MigrationProgress", "connect", "reconnect", "still_answers"]
 INDEX_TIMEOUT_S = 1800
 OPERATION_TIMEOUT_S = 10
 """No single operation may take longer; this is also how long a server that went away is waited for."""
@@ -48,7 +36,7 @@ async def connect(
     access: Access = Access.WRITE,
     progress: MigrationProgress | None = None,
 ) -> Database:
-    """Connects, checks that the server answers, and makes the documents of `jobs.documents` and their indexes usable.
+    """Connects, checks that the server answers, and makes every document and their indexes usable.
 
     `documents=False` leaves that out, for a quick look through the raw collections. `access` says what is to be done
     about documents of an earlier version; `progress` is told of their migration.
@@ -99,7 +87,7 @@ async def reconnect(database: Database, url: SecretStr, *, timeout_s: float = 5)
     """
     from beanie.exceptions import CollectionWasNotInitialized
 
-    from nightjar.jobs.documents import ALL
+    from nightjar.jobs.every_document import ALL
 
     client = _client(url, timeout_s)
     try:
@@ -140,16 +128,9 @@ def _client(url: SecretStr, timeout_s: float) -> AsyncMongoClient[Row]:
 async def _init_documents(raw: AsyncDatabase[Row]) -> None:
     from beanie import init_beanie
 
-    from nightjar.jobs.documents import ALL
+    from nightjar.jobs.every_document import ALL
 
     await init_beanie(database=raw, document_models=list(ALL))
-
-
-def address(url: SecretStr) -> str:
-    """Host and port, or the socket, of a server's URL, without the user, the password and the options."""
-    scheme, _, rest = url.get_secret_value().rpartition("://")
-    where = rest.rpartition("@")[2].partition("?")[0]
-    return unquote(where if scheme == "unix" else where.partition("/")[0]) or "(no host)"
 
 
 def _short(error: Exception) -> str:

@@ -2,48 +2,27 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, ClassVar
 
 from pydantic import BaseModel, Field
 from pymongo import ASCENDING, IndexModel
 
 from nightjar.config.errors import UsageError
-from nightjar.jobs.account_documents import ApiToken, AuditEntry, OneTimeKey, User, WebSession
-from nightjar.jobs.cached_replies import CachedReply
 from nightjar.jobs.closers import Closers
 from nightjar.jobs.ending import Ending
-from nightjar.jobs.energy import RunEnergy
 from nightjar.jobs.fidelity import RunFidelity
 from nightjar.jobs.judgings import RunJudging
 from nightjar.jobs.live_request import LiveRequest
-from nightjar.jobs.machine_documents import MachineReading
-from nightjar.jobs.memory import MemoryFact
 from nightjar.jobs.models import LoadFacts, ModelFacts, ModelSource
-from nightjar.jobs.nights import Aggregates, Baseline, Delivery, NightDocument, Schedule
-from nightjar.jobs.photo_homes import PhotoHome
-from nightjar.jobs.policies import RoutingPolicy
 from nightjar.jobs.records import Attempt, TurnRecord
-from nightjar.jobs.routed import FrozenPolicy, JobRoute
-from nightjar.jobs.routing_evidence import RoutingEvidence
+from nightjar.jobs.routing.routed import FrozenPolicy, JobRoute
 from nightjar.jobs.run_outcome import Progress, RunOutcome
-from nightjar.jobs.run_summaries import RunSummary
 from nightjar.jobs.sequences import Mode, Sequence
-from nightjar.jobs.spending import EndpointPause, Expense
 from nightjar.jobs.states import JobKind, JobStatus, RunKind, RunStatus
 from nightjar.jobs.stored import StoredDocument
-from nightjar.jobs.token_ledger import ApiRequest
-from nightjar.jobs.troubles import ChoreFailure, PutAside
 from nightjar.jobs.variants import Contestant, Variant, contestant_name
-from nightjar.jobs.vectors import IndexedRun, TextVector
 from nightjar.jobs.waves import Waves
-from nightjar.jobs.worker_documents import CrashDocument, WorkerState
-
-
-def utc_now() -> datetime:
-    """Now, in UTC, at MongoDB's millisecond resolution."""
-    now = datetime.now(UTC)
-    return now.replace(microsecond=now.microsecond // 1000 * 1000)
 
 
 class SequenceRef(BaseModel):
@@ -361,40 +340,3 @@ class ScoreDocument(StoredDocument):
     class Settings:
         name = "scores"
         indexes: ClassVar = [IndexModel([("run", ASCENDING), ("scorer_digest", ASCENDING)])]
-
-
-ALL: tuple[type[StoredDocument], ...] = (
-    SequenceDocument,
-    SuiteVersion,
-    Run,
-    Job,
-    PublishedModel,
-    WorkerState,
-    CrashDocument,
-    ScoreDocument,
-    Schedule,
-    Baseline,
-    Delivery,
-    Aggregates,
-    NightDocument,
-    ChoreFailure,
-    MachineReading,
-    PutAside,
-    User,
-    OneTimeKey,
-    WebSession,
-    ApiToken,
-    AuditEntry,
-    TextVector,
-    IndexedRun,
-    MemoryFact,
-    PhotoHome,
-    Expense,
-    EndpointPause,
-    RoutingPolicy,
-    RoutingEvidence,
-    CachedReply,
-    ApiRequest,
-    RunEnergy,
-    RunSummary,
-)

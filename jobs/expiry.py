@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from nightjar.jobs.mongo import Database, Row
-from nightjar.jobs.nights import DeliveryState
+from nightjar.jobs.nights.documents import DeliveryState
 from nightjar.jobs.states import EVALUATIONS
 
 LEASE_DAYS = 7

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from nightjar.jobs.database import Database, Row, insert_absent
 from nightjar.jobs.fidelity_results import VERSION
+from nightjar.jobs.mongo import Database, Row, insert_absent
 from nightjar.jobs.states import JobKind, JobStatus
 
 _REPLY_IDS = {"$ifNull": [{"$first": "$$turn.draws.reply_ids"}, []]}

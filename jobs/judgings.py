@@ -26,7 +26,7 @@ class JudgingStatus(StrEnum):
     FAILED = "FAILED"
     """One of its judges gave no verdict at all; it is never shown instead of what there was."""
     CANCELLING = "CANCELLING"
-    """Its open jobs are being dropped. Whoever comes by finishes that; see `jobs.judging_moves`."""
+    """Its open jobs are being dropped. Whoever comes by finishes that; see `jobs.runs.judging_moves`."""
     CANCELLED = "CANCELLED"
 
 

@@ -10,13 +10,13 @@ from pydantic import BaseModel
 
 from nightjar.config.errors import ParameterError, UsageError
 from nightjar.config.surrogates import has_surrogate
+from nightjar.jobs.accounts.token_ledger import TokenPayer
 from nightjar.jobs.identity import MOST_SEED
 from nightjar.jobs.models import ModelFacts
 from nightjar.jobs.parameters import check
 from nightjar.jobs.remote_models import NEVER
 from nightjar.jobs.sequences import FixedMessage, MessageRole, Mode, TurnSpec
 from nightjar.jobs.sequences import Sequence as PromptSequence
-from nightjar.jobs.token_ledger import TokenPayer
 
 SYSTEM = ("system", "developer")
 _KNOWN = {"role", "content", "reasoning_content", "name", "tool_calls", "tool_call_id"}

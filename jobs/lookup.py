@@ -9,9 +9,9 @@ from typing import Any
 from pydantic import ValidationError
 
 from nightjar.config.errors import NightjarError, UnknownNameError, UsageError
-from nightjar.jobs.database import Database
 from nightjar.jobs.documents import Job, Run, SuiteVersion
-from nightjar.jobs.routed import asked_query, contestant_query
+from nightjar.jobs.mongo import Database
+from nightjar.jobs.routing.routed import asked_query, contestant_query
 from nightjar.jobs.states import EVALUATIONS, RunKind, RunStatus
 from nightjar.jobs.unreadable import flaw_of
 

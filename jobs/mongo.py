@@ -34,6 +34,7 @@ __all__ = [
     "farewell",
     "insert_absent",
     "quick",
+    "utc_now",
 ]
 
 Row = dict[str, Any]
@@ -41,6 +42,12 @@ DatabaseError = PyMongoError
 """What the driver raises; those who use `jobs` need no driver of their own for it."""
 DUPLICATE_KEY = 11000
 FAREWELL_S = 2.0
+
+
+def utc_now() -> datetime:
+    """Now by this machine's clock, in UTC, at MongoDB's millisecond resolution."""
+    now = datetime.now(UTC)
+    return now.replace(microsecond=now.microsecond // 1000 * 1000)
 
 
 def farewell() -> AbstractContextManager[None]:

@@ -12,12 +12,12 @@ from typing import Any
 from pymongo import UpdateOne
 
 from nightjar.config.errors import LeaseLostError
-from nightjar.jobs.database import Database, Row
 from nightjar.jobs.documents import Job
+from nightjar.jobs.mongo import Database, Row
 from nightjar.jobs.patience import patiently
 from nightjar.jobs.records import Attempt, AttemptEnd, TurnRecord, cut
 from nightjar.jobs.retry import Again, Dead, Decision
-from nightjar.jobs.routed import can_be_handed_on, handed_on
+from nightjar.jobs.routing.routed import can_be_handed_on, handed_on
 from nightjar.jobs.states import JobStatus
 from nightjar.jobs.transcript_size import size_refused
 from nightjar.jobs.unreadable_jobs import read_jobs

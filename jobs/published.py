@@ -6,10 +6,10 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from nightjar.config.errors import UnknownNameError
-from nightjar.jobs.database import Database
-from nightjar.jobs.documents import PublishedModel, utc_now
+from nightjar.jobs.documents import PublishedModel
 from nightjar.jobs.events import EventKind, Moved
 from nightjar.jobs.models import ModelFacts
+from nightjar.jobs.mongo import Database, utc_now
 from nightjar.jobs.reading import parse_each
 
 

@@ -36,7 +36,7 @@ from redis.exceptions import RedisError
 
 from nightjar.config.errors import NightjarError, ServiceError, SettingsError
 from nightjar.config.redact import redact_text
-from nightjar.jobs.database import address
+from nightjar.config.urls import address
 
 ID_KEY = "nightjar:id"
 """Holds what tells this Redis from others."""

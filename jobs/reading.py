@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterable, Callable
 from typing import Any, TypeVar
 
-from nightjar.jobs.database import Database, Row
 from nightjar.jobs.hindered import hindered
+from nightjar.jobs.mongo import Database, Row
 from nightjar.jobs.stored import StoredDocument
 
 D = TypeVar("D", bound=StoredDocument)

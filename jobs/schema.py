@@ -24,10 +24,10 @@ from pymongo.errors import OperationFailure
 from nightjar.config.errors import SchemaError
 from nightjar.config.version import NIGHTJAR_VERSION
 from nightjar.jobs.leases import hold, live_dispatchers
+from nightjar.jobs.machines.workers import VANISHED_S, heard_of
 from nightjar.jobs.migrations import MIGRATIONS, SCHEMA_VERSION, Convert, Migration
 from nightjar.jobs.mongo import Database, Row
 from nightjar.jobs.states import JobStatus, WorkerStatus
-from nightjar.jobs.workers import VANISHED_S, heard_of
 
 MigrationProgress = Callable[[str, int, int], None]
 """Called with what is migrated, the documents done and those there are."""

@@ -26,7 +26,7 @@ class RunStatus(StrEnum):
     STOPPED = "STOPPED"
     CANCELLED = "CANCELLED"
     REMOVING = "REMOVING"
-    """It is being deleted: some of it may be gone. Whoever comes by finishes that; see `jobs.removal`."""
+    """It is being deleted: some of it may be gone. Whoever comes by finishes that; see `jobs.runs.removal`."""
 
 
 class RunKind(StrEnum):
@@ -34,7 +34,7 @@ class RunKind(StrEnum):
 
     EVALUATION = "evaluation"
     LIVE = "live"
-    """It holds one user's live requests of a day: hidden, never judged, never closed. See `jobs.live_runs`."""
+    """It holds one user's live requests of a day: hidden, never judged, never closed. See `jobs.live.runs`."""
 
 
 EVALUATIONS = {"kind": {"$ne": RunKind.LIVE}}
@@ -68,7 +68,7 @@ class WorkerStatus(StrEnum):
 
     @property
     def alive(self) -> bool:
-        """Whether it works or is about to; whoever asks of a stored status applies `jobs.workers.status_now` first."""
+        """Whether it works or is about to; who asks of a stored status applies `jobs.machines.workers.status_now`."""
         return self in (WorkerStatus.LOADING, WorkerStatus.READY, WorkerStatus.DRAINING)
 
 
@@ -105,5 +105,5 @@ RUN_MOVES: dict[RunStatus, frozenset[RunStatus]] = {
 }
 """A run that grows (more models or repeats, another wave) is EXPANDING again until its new jobs are written.
 
-Cancelled while it is judged, or paused in that, a run is DONE by what counts then: `jobs.judging_moves` sees to that.
+Cancelled while it is judged, or paused in that, a run is DONE by what counts then (`jobs.runs.judging_moves`).
 """

@@ -15,13 +15,13 @@ import structlog
 from pydantic import ValidationError
 from pymongo.errors import DocumentTooLarge, OperationFailure
 
-from nightjar.jobs.documents import Job, utc_now
-from nightjar.jobs.mongo import Database, Row
+from nightjar.jobs.documents import Job
+from nightjar.jobs.machines.workers import newer_workers
+from nightjar.jobs.mongo import Database, Row, utc_now
 from nightjar.jobs.patience import patiently
 from nightjar.jobs.records import cut
 from nightjar.jobs.states import JobStatus
 from nightjar.jobs.unreadable import blanked, flaw_of, from_newer
-from nightjar.jobs.workers import newer_workers
 
 PUT_OFF_S = 5.0
 """How long a job is left to others before it is rung for again."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from nightjar.jobs.routed import asked_as
+from nightjar.jobs.routing.routed import asked_as
 from nightjar.jobs.states import TERMINAL_JOBS, JobStatus
 from nightjar.jobs.variants import contestant_name
 from nightjar.pipeline.scores import JobScores, Score
@@ -155,7 +155,7 @@ class TurnRow:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RouteRow:
-    """Who answered a job for a policy, as in `jobs.routed.JobRoute`: (candidate, why, from which turn on)."""
+    """Who answered a job for a policy, as in `jobs.routing.routed.JobRoute`: (candidate, why, from which turn on)."""
 
     policy: str
     steps: tuple[tuple[str, str, int], ...]

@@ -65,7 +65,7 @@ async def try_endpoint(name: str) -> TriedEndpoint:
 async def _resume(name: str) -> bool:
     """Ends a pause, where MongoDB is up; whether there was one."""
     from nightjar.config.errors import ServiceError
-    from nightjar.jobs.spending import paused_endpoint, resume_endpoint
+    from nightjar.jobs.money.spending import paused_endpoint, resume_endpoint
     from nightjar.scripts.session import open_session
 
     try:

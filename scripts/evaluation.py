@@ -16,7 +16,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, TypeVar
 
 from nightjar.config.stopping import OVERDUE_S
-from nightjar.jobs.doing import Activity, Doing
+from nightjar.jobs.machines.doing import Activity, Doing
 from nightjar.jobs.states import TERMINAL_RUNS, JobKind, JobStatus, RunStatus
 from nightjar.scripts.children import Child
 from nightjar.scripts.options.load import LoadOptions
@@ -190,7 +190,7 @@ async def _handed_on(run: Run, models: Sequence[ModelEntry], session: Session) -
 async def try_again(run: Run, session: Session) -> None:
     """Gives back the jobs that an earlier call had to leave because their model could not be served."""
     from nightjar.jobs.backlog import has_dead_jobs
-    from nightjar.jobs.control import retry
+    from nightjar.jobs.runs.control import retry
 
     if run.status is not RunStatus.CANCELLED and await has_dead_jobs(run.id, UNSERVED, session.database):
         await retry(run, session.database, reason=UNSERVED)
@@ -257,7 +257,7 @@ def log_of(run: Run, model: str, session: Session) -> Path:
 
 async def _reason(model: str, child: Child, began: datetime, session: Session) -> str:
     """Why a worker left work undone: what was recorded of its end, else the end of its log."""
-    from nightjar.jobs.workers import last_reason
+    from nightjar.jobs.machines.workers import last_reason
 
     recorded = await last_reason(model, socket.gethostname(), began, session.database)
     said = recorded or f"exit code {child.process.returncode}: {' '.join(child.last_words().split())}"
@@ -267,7 +267,7 @@ async def _reason(model: str, child: Child, began: datetime, session: Session) -
 async def _give_up(run: Run, model: str, reason: str, session: Session) -> None:
     """Unless somebody else serves the model, in which case its jobs are waited for."""
     from nightjar.jobs.backlog import has_open_jobs, live_workers
-    from nightjar.jobs.control import give_up_model
+    from nightjar.jobs.runs.control import give_up_model
 
     database = session.database
     while await _ask(lambda: has_open_jobs(run.id, database, model=model)) and not await _halted_now(run):
@@ -289,8 +289,8 @@ def is_bare(entry: ModelEntry, session: Session) -> bool:
 
 async def progress(run: Run, model: str, session: Session, *, judging: bool = False) -> EvalProgress:
     """Committed turns of one model in one phase, and how many there will be."""
+    from nightjar.jobs.machines.workers import at_work
     from nightjar.jobs.status import census
-    from nightjar.jobs.workers import at_work
 
     kind = _kinds(judging)
     workers = await _ask(lambda: at_work(model, socket.gethostname(), session.database))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from nightjar.config.counting import how_many
 from nightjar.config.errors import UsageError
 from nightjar.config.version import NIGHTJAR_VERSION
-from nightjar.jobs.documents import utc_now
+from nightjar.jobs.mongo import utc_now
 from nightjar.pipeline.compare.drift import check_drift
 from nightjar.pipeline.report.data.fidelity import FidelityResult, FidelityRow, Material
 from nightjar.pipeline.report.data.fidelity_costs import in_run, load_costs

@@ -55,7 +55,7 @@ def find_loads(texts: Sequence[str], settings: Settings) -> list[FidelityLoad]:
 
     Raises UsageError for bad input and for a file that is missing or no model, UnknownNameError, HubError.
     """
-    from nightjar.jobs.doing import Activity, Doing
+    from nightjar.jobs.machines.doing import Activity, Doing
     from nightjar.scripts.one_prompt import unusable_file
     from nightjar.scripts.views.model_pull import obtained
     from nightjar.scripts.views.saying import saying

@@ -18,7 +18,8 @@ from nightjar.config import embedded
 from nightjar.config.errors import NightjarError, ServiceError
 from nightjar.config.home_users import work_in
 from nightjar.config.settings import Settings
-from nightjar.jobs.database import OPERATION_TIMEOUT_S, Database, reconnect, still_answers
+from nightjar.jobs.database import OPERATION_TIMEOUT_S, reconnect, still_answers
+from nightjar.jobs.mongo import Database
 
 T = TypeVar("T")
 LOOK_S = 2.0

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from nightjar.jobs.database import Database
+    from nightjar.jobs.mongo import Database
     from nightjar.scripts.session import Session
 
 NOTE_EVERY_S = 15.0
@@ -30,7 +30,7 @@ class MachineNotes:
 
     async def note(self) -> None:
         """Takes a reading, and writes the minute so far."""
-        from nightjar.jobs.machine_readings import this_minute, write_reading
+        from nightjar.jobs.machines.machine_readings import this_minute, write_reading
         from nightjar.workers.library.machine import minute_so_far, read_machine
 
         minute = await this_minute(self.database)

@@ -100,7 +100,7 @@ def find_subject(model: str, assignments: Sequence[str], *, completion: bool) ->
     UnknownNameError, ParameterError, HubError.
     """
     from nightjar.config.settings import load_settings
-    from nightjar.jobs.doing import Activity, Doing
+    from nightjar.jobs.machines.doing import Activity, Doing
     from nightjar.jobs.parameters import merged
     from nightjar.scripts.chat_model import Subject
     from nightjar.scripts.options.assignments import read_assignments

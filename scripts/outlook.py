@@ -11,13 +11,13 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from nightjar.config.counting import how_many
-from nightjar.jobs.database import DatabaseError
-from nightjar.jobs.doing import Activity
+from nightjar.jobs.machines.doing import Activity
+from nightjar.jobs.mongo import DatabaseError
 from nightjar.jobs.status import forecast
 
 if TYPE_CHECKING:
-    from nightjar.jobs.database import Database
     from nightjar.jobs.documents import Run
+    from nightjar.jobs.mongo import Database
     from nightjar.scripts.evaluation import WorkerFlags
     from nightjar.scripts.session import Session
     from nightjar.scripts.views.progress import EvalProgress
@@ -113,7 +113,7 @@ async def _seconds(
     run: Run, entry: ModelEntry, turns: int, pins: Sequence[Pin], flags: WorkerFlags, session: Session
 ) -> float | None:
     """With one worker on each of the pins; one whose speed is not known yet counts as the others."""
-    from nightjar.jobs.speeds import known_speed
+    from nightjar.jobs.machines.speeds import known_speed
     from nightjar.workers.process.measuring import speed_key_at
 
     usual = await forecast.usual_turn(run, entry.name, session.database)

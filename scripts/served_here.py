@@ -12,9 +12,9 @@ import psutil
 
 from nightjar.config.errors import ModelError
 from nightjar.config.stopping import OVERDUE_S
+from nightjar.jobs.machines.workers import last_reason
 from nightjar.jobs.states import WorkerStatus
 from nightjar.jobs.status.workers import read_workers
-from nightjar.jobs.workers import last_reason
 from nightjar.scripts.children import Child
 from nightjar.scripts.standby import standing_by
 

@@ -17,7 +17,7 @@ from nightjar.config.stopping import LEAVING_S, end_signals, exit_code, leave_wi
 if TYPE_CHECKING:
     from nightjar.config.embedded import ServiceUrls
     from nightjar.config.settings import Settings
-    from nightjar.jobs.database import Database
+    from nightjar.jobs.mongo import Database
     from nightjar.jobs.queue import Doorbell
 
 T = TypeVar("T")
@@ -62,8 +62,10 @@ async def open_session(
     from nightjar.config.errors import ServiceError
     from nightjar.config.logging import configure
     from nightjar.config.settings import load_settings
-    from nightjar.jobs.database import Access, DatabaseError, address, connect
+    from nightjar.config.urls import address
+    from nightjar.jobs.database import Access, connect
     from nightjar.jobs.event_stream import RedisEvents
+    from nightjar.jobs.mongo import DatabaseError
     from nightjar.jobs.patience import is_transient
     from nightjar.jobs.queue import Doorbell
     from nightjar.scripts.keeper import Keeper

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from nightjar.jobs.closers import Closer
-    from nightjar.jobs.database import Database
+    from nightjar.jobs.mongo import Database
     from nightjar.scripts.session import Session
 
 POLL_S = 0.3
@@ -34,8 +34,8 @@ class Standby:
         """Waits while it, or a dispatcher that lives, has something to close: any run, or that one. Ends where
         `enough` says so, or nothing moves for long.
         """
-        from nightjar.jobs.left_to_close import closing_now, left_to_close
         from nightjar.jobs.patience import patiently
+        from nightjar.jobs.runs.left_to_close import closing_now, left_to_close
 
         loop = asyncio.get_running_loop()
         last = loop.time()

@@ -156,7 +156,7 @@ def _of_this_user(home: Path, used: list[Path]) -> Iterator[Belonging]:
 
 
 def _elsewhere(settings: Settings) -> Iterator[Belonging]:
-    from nightjar.jobs.database import address
+    from nightjar.config.urls import address
 
     if settings.mongo_url is not None:
         name = settings.mongo_database

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nightjar.jobs.doing import Activity, Doing
+from nightjar.jobs.machines.doing import Activity, Doing
 from nightjar.scripts.evaluation import PRIORITY, WorkerFlags, finish, suite_to_enqueue, take_models, try_again
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ async def evaluate_whole(
     `formats`: what `wanted.check()` returned, before the session was opened. The session has Redis. Raises any
     NightjarError.
     """
-    from nightjar.jobs.policies import is_routed
+    from nightjar.jobs.routing.policies import is_routed
     from nightjar.pipeline.exports.formats import missing_package
     from nightjar.pipeline.report.formats.files import check_folder
     from nightjar.pipeline.runs.producer import enqueue

@@ -19,7 +19,7 @@ from nightjar.config.embedded import ServiceUrls
 from nightjar.config.settings import Settings, load_settings
 
 if TYPE_CHECKING:
-    from nightjar.jobs.database import Database
+    from nightjar.jobs.mongo import Database
 
 # A shell starts background jobs with SIGINT ignored, `nohup` any with SIGHUP, and children inherit that: tests that
 # press Ctrl-C or close a terminal need them back.

@@ -10,8 +10,9 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
-from nightjar.jobs.documents import Job, Run, RunModel, utc_now
+from nightjar.jobs.documents import Job, Run, RunModel
 from nightjar.jobs.judgings import RunJudging, first_judging
+from nightjar.jobs.mongo import utc_now
 from nightjar.jobs.parameters import Policy
 from nightjar.jobs.records import Draw, Timings, TurnRecord
 from nightjar.jobs.states import RunStatus

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from nightjar.jobs import ownership
-from nightjar.jobs.database import Database
 from nightjar.jobs.documents import Run
 from nightjar.jobs.lookup import find_job
+from nightjar.jobs.mongo import Database
 from nightjar.jobs.retry import Dead
 
 

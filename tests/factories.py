@@ -12,6 +12,7 @@ from beanie.odm.utils.encoder import Encoder
 
 from nightjar.jobs.documents import Run, RunModel, SequenceDocument, SequenceRef, SuiteVersion
 from nightjar.jobs.identity import chain_digest, digest, job_id, turn_seed
+from nightjar.jobs.machines.worker_documents import WorkerState
 from nightjar.jobs.models import FileFacts, LoadFacts, ModelFacts, ModelKind, SpeedProbe
 from nightjar.jobs.parameters import ParameterSource, resolve
 from nightjar.jobs.records import Summary, Timings
@@ -19,7 +20,6 @@ from nightjar.jobs.run_outcome import RunOutcome
 from nightjar.jobs.sequences import Sequence
 from nightjar.jobs.states import JobStatus, RunStatus
 from nightjar.jobs.variants import Variant
-from nightjar.jobs.worker_documents import WorkerState
 from nightjar.pipeline.report.data.assemble import assemble
 from nightjar.pipeline.report.data.inputs import models_of, provenance_of
 from nightjar.pipeline.report.data.model import ModelInput
@@ -39,7 +39,7 @@ from nightjar.pipeline.transcripts import JobRow, RowReader
 from tests.documents import a_job, a_run, a_turn
 
 if TYPE_CHECKING:
-    from nightjar.jobs.database import Database
+    from nightjar.jobs.mongo import Database
 
 START = datetime(2026, 11, 20, 22, 0, tzinfo=UTC)
 HOSTILE = (

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from bson import json_util
 
-from nightjar.jobs.database import Database, Row
+from nightjar.jobs.mongo import Database, Row
 
 FOLDER = Path(__file__).parent / "data_of_e84adcd"
 RUN_FILE = FOLDER / "first.run.json.gz"

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from nightjar.jobs.database import Database
+from nightjar.jobs.mongo import Database
 
 
 @asynccontextmanager

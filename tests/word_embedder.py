@@ -12,7 +12,7 @@ import numpy as np
 from nightjar.jobs.models import ModelFacts, ModelKind, ModelSource
 
 if TYPE_CHECKING:
-    from nightjar.jobs.text_embedder import Vectors
+    from nightjar.jobs.search.text_embedder import Vectors
 
 WIDTH = 64
 

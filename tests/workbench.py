@@ -13,14 +13,14 @@ from typing import Any, Generic, TypeVar
 from nightjar.config.embedded import ServiceUrls
 from nightjar.config.load_settings import LoadSettings
 from nightjar.config.settings import Settings
-from nightjar.jobs.database import Database
-from nightjar.jobs.documents import Job, Run, RunModel, SequenceDocument, SequenceRef, SuiteVersion, utc_now
+from nightjar.jobs.documents import Job, Run, RunModel, SequenceDocument, SequenceRef, SuiteVersion
 from nightjar.jobs.identity import job_id
+from nightjar.jobs.machines.speeds import SpeedKey
+from nightjar.jobs.mongo import Database, utc_now
 from nightjar.jobs.queue import Doorbell
+from nightjar.jobs.search.text_embedder import TextEmbedder
 from nightjar.jobs.sequences import Choices, Mode, Sequence, TurnSpec
-from nightjar.jobs.speeds import SpeedKey
 from nightjar.jobs.states import JobKind, JobStatus, RunStatus
-from nightjar.jobs.text_embedder import TextEmbedder
 from nightjar.pipeline.dispatch.dispatcher import Dispatcher
 from nightjar.workers.engine.fake import ScriptedEngine
 from nightjar.workers.library.find import ModelEntry

@@ -10,10 +10,10 @@ from fastapi import FastAPI
 from pydantic import SecretStr
 
 from nightjar.config.version import NIGHTJAR_VERSION
-from nightjar.jobs.live import LiveRequests
+from nightjar.jobs.live.reply_cache import ReplyCache
+from nightjar.jobs.live.requests import LiveRequests
+from nightjar.jobs.money.rates import SharedRates
 from nightjar.jobs.mongo import Database
-from nightjar.jobs.rates import SharedRates
-from nightjar.jobs.reply_cache import ReplyCache
 from nightjar.web import metrics, open_routes
 from nightjar.web.api import acting, reading
 from nightjar.web.cleaning import Cleaning, CleanupCommand
@@ -30,6 +30,7 @@ from nightjar.web.problems import add_problem_handlers, defect_answer
 from nightjar.web.pulls import Pulls
 from nightjar.web.render import Templates
 from nightjar.web.routing import mount
+from nightjar.web.savings import read_ratio
 from nightjar.web.service import routes as service
 from nightjar.web.service import stats
 from nightjar.web.site import Checks, Site
@@ -80,7 +81,7 @@ def create_app(
         live=live,
         replies=ReplyCache(live, settings.live),
         feed=feed,
-        ratio=Latest(make=lambda: stats.read_ratio(settings.money.reference_model, database), fresh_s=RATIO_EVERY_S),
+        ratio=Latest(make=lambda: read_ratio(settings.money.reference_model, database), fresh_s=RATIO_EVERY_S),
         pulls=Pulls(settings=settings),
         cleaning=None if cleanup is None else Cleaning(command=cleanup),
         closing=closing,

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Self
 
 from nightjar.config.files import private_folder, write_private
-from nightjar.jobs.account_documents import TokenScope
-from nightjar.jobs.accounts import add_key, add_token, find_token, first_admin, has_users
+from nightjar.jobs.accounts.access import add_key, add_token, find_token, first_admin, has_users
+from nightjar.jobs.accounts.documents import TokenScope
 from nightjar.jobs.mongo import Database
 from nightjar.web.gate import GateRules
 

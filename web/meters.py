@@ -6,8 +6,8 @@ from dataclasses import dataclass, field, replace
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from nightjar.jobs.live_state import LiveEnd
-from nightjar.jobs.reply_cache import CacheUse
+from nightjar.jobs.live.reply_cache import CacheUse
+from nightjar.jobs.live.state import LiveEnd
 from nightjar.web.totals import AnswerTotals, RouteLabel
 
 _SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)

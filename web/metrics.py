@@ -17,12 +17,12 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
+from nightjar.jobs.machines.worker_documents import WorkerState
 from nightjar.jobs.status.workers import alive_workers
-from nightjar.jobs.worker_documents import WorkerState
 from nightjar.pipeline.routing.savings import Savings
 from nightjar.web.auth.roles import Action
 from nightjar.web.routing import Route
-from nightjar.web.service.stats import site_savings
+from nightjar.web.savings import site_savings
 from nightjar.web.site import site_of
 
 _GAUGES = (

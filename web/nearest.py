@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import structlog
 
 from nightjar.config.errors import NightjarError, UsageError
-from nightjar.jobs.policies import RoutingPolicy
-from nightjar.jobs.routing_evidence import routing_evidence_of
+from nightjar.jobs.routing.evidence import routing_evidence_of
+from nightjar.jobs.routing.policies import RoutingPolicy
 from nightjar.pipeline.routing.nearest import NearestPrompts, check_policy_embedder, choose_by_nearest, prompts_of
 from nightjar.workers.embedder.client import SmallEmbedder, open_embedder
 

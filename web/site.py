@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from fastapi import Request
 
-from nightjar.jobs.live import LiveRequests
+from nightjar.jobs.live.reply_cache import ReplyCache
+from nightjar.jobs.live.requests import LiveRequests
+from nightjar.jobs.money.rates import SharedRates
 from nightjar.jobs.mongo import Database
-from nightjar.jobs.rates import SharedRates
-from nightjar.jobs.reply_cache import ReplyCache
 from nightjar.web.auth.passwords import Passwords
 from nightjar.web.auth.throttle import Throttle
 from nightjar.web.cleaning import Cleaning

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from nightjar.jobs.live_state import LiveEnd
+from nightjar.jobs.live.state import LiveEnd
 from nightjar.jobs.remote_models import TokenUse
 
 

@@ -11,8 +11,8 @@ from urllib.parse import quote
 
 from fastapi import HTTPException, Request
 
-from nightjar.jobs.account_documents import ApiToken, Role, User
-from nightjar.jobs.accounts import find_session, find_token, has_users, note_use
+from nightjar.jobs.accounts.access import find_session, find_token, has_users, note_use
+from nightjar.jobs.accounts.documents import ApiToken, Role, User
 from nightjar.web.auth.roles import Action, allowed
 from nightjar.web.site import Site, site_of
 

@@ -12,7 +12,7 @@ from datetime import timedelta
 from typing import Any
 
 from nightjar.config.errors import UnknownNameError, UsageError
-from nightjar.jobs.account_documents import (
+from nightjar.jobs.accounts.documents import (
     NO_LIMITS,
     ApiToken,
     AuditEntry,
@@ -23,8 +23,7 @@ from nightjar.jobs.account_documents import (
     User,
     WebSession,
 )
-from nightjar.jobs.documents import utc_now
-from nightjar.jobs.mongo import Database, DuplicateKeyError
+from nightjar.jobs.mongo import Database, DuplicateKeyError, utc_now
 
 SECRET_BYTES = 32
 KEY_LIFE = timedelta(minutes=10)

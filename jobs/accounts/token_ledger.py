@@ -1,7 +1,7 @@
 """What requests with API tokens take: each that becomes a job has an entry, made before the job and settled after it.
 
 Until then it counts as the most that it can take, afterwards as what its job's record says, and at an endpoint as what
-the ledger there says (`jobs.spending`). It is settled once, by whoever comes first: the server that followed the reply,
+the ledger says (`jobs.money.spending`). It is settled once, by whoever comes first: the server that followed the reply,
 or a dispatcher where that server vanished. A reply from the cache has no entry. Entries hold no texts.
 """
 
@@ -16,7 +16,7 @@ from pymongo import ASCENDING, IndexModel
 from pymongo.errors import DuplicateKeyError
 
 from nightjar.config.errors import TokenBudgetError
-from nightjar.jobs.account_documents import NO_LIMITS, TokenLimits
+from nightjar.jobs.accounts.documents import NO_LIMITS, TokenLimits
 from nightjar.jobs.mongo import Database, Row
 from nightjar.jobs.patience import patiently
 from nightjar.jobs.records import TurnRecord

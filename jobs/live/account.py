@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from nightjar.config.errors import ServiceError
+from nightjar.jobs.accounts.token_ledger import ApiRequest, give_back_request, reserve_request, settle_request
+from nightjar.jobs.live.task import LiveTask, TaskKind
 from nightjar.jobs.live_request import LiveAsk
-from nightjar.jobs.live_task import LiveTask, TaskKind
 from nightjar.jobs.models import ModelFacts
 from nightjar.jobs.mongo import Database, DatabaseError
 from nightjar.jobs.parameters import ParameterSource, resolve
 from nightjar.jobs.remote_models import TokenUse
-from nightjar.jobs.token_ledger import ApiRequest, give_back_request, reserve_request, settle_request
 
 _BYTES_PER_TOKEN = 2
 """More tokens than that a text has only where it is strange."""

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from pydantic import TypeAdapter
 from pymongo import ASCENDING, IndexModel
 
-from nightjar.jobs.live_state import LiveEnd
+from nightjar.jobs.live.state import LiveEnd
 from nightjar.jobs.mongo import Database
 from nightjar.jobs.stored import StoredDocument
 

@@ -13,9 +13,9 @@ from redis.asyncio.client import PubSub
 from redis.exceptions import RedisError
 
 from nightjar.config.errors import ServiceError
-from nightjar.jobs import live_bell
-from nightjar.jobs.live_bell import AWAY_S, POP_S, RENEW_S, TEXT
-from nightjar.jobs.live_text import TextMessage, read_message
+from nightjar.jobs.live import bell as live_bell
+from nightjar.jobs.live.bell import AWAY_S, POP_S, RENEW_S, TEXT
+from nightjar.jobs.live.text import TextMessage, read_message
 from nightjar.jobs.periodic import end_task
 from nightjar.jobs.queue import Doorbell
 

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from nightjar.config.errors import ModelError
-from nightjar.jobs.live_task import LiveTask, TaskKind
+from nightjar.jobs.live.task import LiveTask, TaskKind
 from nightjar.jobs.models import ModelFacts
 from nightjar.jobs.published import known_facts
 
 if TYPE_CHECKING:
-    from nightjar.jobs.live import LiveRequests
-    from nightjar.jobs.text_embedder import Vectors
+    from nightjar.jobs.live.requests import LiveRequests
+    from nightjar.jobs.search.text_embedder import Vectors
 
 BATCH_TEXTS = 64
 """In one job."""

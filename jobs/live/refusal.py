@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from nightjar.config.errors import NotServedError
-from nightjar.jobs.auto_workers import live_autos
 from nightjar.jobs.backlog import live_workers
-from nightjar.jobs.database import Database
+from nightjar.jobs.machines.auto_workers import live_autos
+from nightjar.jobs.mongo import Database
 from nightjar.jobs.states import JobStatus
 from nightjar.jobs.status.overview import read_overview
 from nightjar.jobs.status.views import RunView, ServiceState

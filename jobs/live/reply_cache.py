@@ -11,14 +11,14 @@ from typing import Protocol
 
 from nightjar.config.errors import NightjarError, ServiceError
 from nightjar.config.live_settings import LiveSettings
-from nightjar.jobs.cached_replies import as_known, as_shared, drop_oldest_replies, find_cached, keep_reply
-from nightjar.jobs.live import LiveReply, LiveRequests
+from nightjar.jobs.live.cached_replies import as_known, as_shared, drop_oldest_replies, find_cached, keep_reply
+from nightjar.jobs.live.reply_key import CacheMode, reply_key
+from nightjar.jobs.live.requests import LiveReply, LiveRequests
+from nightjar.jobs.live.runs import LiveJob
+from nightjar.jobs.live.state import LiveEnd
+from nightjar.jobs.live.text import LivePiece, TextPart
 from nightjar.jobs.live_request import LiveAsk
-from nightjar.jobs.live_runs import LiveJob
-from nightjar.jobs.live_state import LiveEnd
-from nightjar.jobs.live_text import LivePiece, TextPart
 from nightjar.jobs.mongo import DatabaseError, Row
-from nightjar.jobs.reply_key import CacheMode, reply_key
 
 SIZED_EVERY = 32
 """After so many replies were kept it is looked whether all are too large by now."""

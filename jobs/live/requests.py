@@ -14,20 +14,21 @@ from time import monotonic
 
 from nightjar.config.errors import LiveError, QueueFullError, ServiceError, UnknownNameError, UsageError
 from nightjar.config.live_settings import LiveSettings
-from nightjar.jobs import live_bell, live_runs
 from nightjar.jobs.documents import Job
-from nightjar.jobs.live_account import LiveAccount, open_account
-from nightjar.jobs.live_channel import LiveChannel, Texts
-from nightjar.jobs.live_refusal import why_not_served
+from nightjar.jobs.live import bell as live_bell
+from nightjar.jobs.live import runs as live_runs
+from nightjar.jobs.live.account import LiveAccount, open_account
+from nightjar.jobs.live.channel import LiveChannel, Texts
+from nightjar.jobs.live.places import want_model
+from nightjar.jobs.live.refusal import why_not_served
+from nightjar.jobs.live.runs import LiveJob
+from nightjar.jobs.live.state import LiveEnd, LiveState, read_live_state
+from nightjar.jobs.live.task import LiveTask
+from nightjar.jobs.live.text import LivePiece, ReplyText, TextMessage
 from nightjar.jobs.live_request import LiveAsk, refuse_unable
-from nightjar.jobs.live_runs import LiveJob
-from nightjar.jobs.live_state import LiveEnd, LiveState, read_live_state
-from nightjar.jobs.live_task import LiveTask
-from nightjar.jobs.live_text import LivePiece, ReplyText, TextMessage
 from nightjar.jobs.models import ModelFacts, ModelKind
 from nightjar.jobs.mongo import Database, DatabaseError, Row
 from nightjar.jobs.patience import patiently
-from nightjar.jobs.places import want_model
 from nightjar.jobs.published import published
 from nightjar.jobs.queue import Doorbell, DueJob
 from nightjar.jobs.states import JobStatus

@@ -19,19 +19,19 @@ from beanie.odm.utils.dump import get_dict
 from nightjar.config.errors import UnknownNameError
 from nightjar.config.version import NIGHTJAR_VERSION
 from nightjar.jobs.backlog import OPEN
-from nightjar.jobs.documents import Job, Run, RunModel, utc_now
+from nightjar.jobs.documents import Job, Run, RunModel
 from nightjar.jobs.events import EventKind, Moved
 from nightjar.jobs.identity import MOST_SEED, digest
+from nightjar.jobs.live.task import LiveTask
 from nightjar.jobs.live_request import LiveAsk, LiveRequest, live_sequence
-from nightjar.jobs.live_task import LiveTask
 from nightjar.jobs.models import ModelFacts
-from nightjar.jobs.mongo import Database, DuplicateKeyError, Row, insert_absent, quick
+from nightjar.jobs.mongo import Database, DuplicateKeyError, Row, insert_absent, quick, utc_now
 from nightjar.jobs.ownership import close_attempt
 from nightjar.jobs.patience import patiently
 from nightjar.jobs.records import AttemptEnd
+from nightjar.jobs.search.vectors import drop_vectors
 from nightjar.jobs.sequences import sequence_key
 from nightjar.jobs.states import TERMINAL_JOBS, JobKind, JobStatus, RunKind, RunStatus
-from nightjar.jobs.vectors import drop_vectors
 
 LIVE_PRIORITY = 1000
 MISSED_S = 0.5

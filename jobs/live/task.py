@@ -8,8 +8,8 @@ from enum import StrEnum
 from typing import Any
 
 from nightjar.config.errors import UsageError
+from nightjar.jobs.accounts.token_ledger import TokenPayer
 from nightjar.jobs.models import ModelKind
-from nightjar.jobs.token_ledger import TokenPayer
 
 
 class TaskKind(StrEnum):

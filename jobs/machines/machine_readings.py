@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from nightjar.jobs.machine_documents import MachineReading
+from nightjar.jobs.machines.machine_documents import MachineReading
 from nightjar.jobs.mongo import Database, Row
 from nightjar.jobs.reading import parse_each
 

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from pymongo import ASCENDING, IndexModel
 
-from nightjar.jobs.doing import Doing
+from nightjar.jobs.machines.doing import Doing
 from nightjar.jobs.models import LoadFacts, SpeedProbe, ThreadUse
 from nightjar.jobs.states import WorkerStatus
 from nightjar.jobs.stored import StoredDocument

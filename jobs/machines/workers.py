@@ -13,12 +13,11 @@ from datetime import datetime
 from typing import Any
 
 from nightjar.config.version import NIGHTJAR_VERSION
-from nightjar.jobs.documents import utc_now
-from nightjar.jobs.doing import Activity, Doing, read_doing
+from nightjar.jobs.machines.doing import Activity, Doing, read_doing
+from nightjar.jobs.machines.worker_documents import CrashDocument
 from nightjar.jobs.migrations import SCHEMA_VERSION
-from nightjar.jobs.mongo import Database, Row
+from nightjar.jobs.mongo import Database, Row, utc_now
 from nightjar.jobs.states import WorkerStatus
-from nightjar.jobs.worker_documents import CrashDocument
 
 LONGEST_BEAT_S = 5.0
 """A worker beats at least this often, whatever the settings say."""

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from nightjar.jobs.database import Database, Row
+from nightjar.jobs.mongo import Database, Row
 
 
 async def write_night(night: Row, database: Database) -> None:
-    """Stores a run's night (see `jobs.nights.NightDocument`) in place of an older one."""
+    """Stores a run's night (see `jobs.nights.documents.NightDocument`) in place of an older one."""
     await database.raw["nights"].replace_one({"_id": night["run"]}, {"_id": night["run"], **night}, upsert=True)
 
 

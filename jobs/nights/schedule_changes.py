@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from nightjar.jobs.database import Database
+from nightjar.jobs.mongo import Database
 
 
 async def switch_schedule(name: str, database: Database, *, enabled: bool, changes: Mapping[str, Any]) -> bool:

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict
 from nightjar.config.errors import UsageError
 from nightjar.jobs.identity import digest
 from nightjar.jobs.mongo import Database, insert_absent
-from nightjar.jobs.policies import RoutingPolicy
+from nightjar.jobs.routing.policies import RoutingPolicy
 from nightjar.jobs.stored import StoredDocument
 
 MOST_BYTES = 12_000_000

@@ -6,7 +6,7 @@ from collections.abc import Collection
 from datetime import UTC, datetime
 
 from nightjar.jobs.mongo import Database, Row
-from nightjar.jobs.routed import can_be_handed_on, handed_on
+from nightjar.jobs.routing.routed import can_be_handed_on, handed_on
 from nightjar.jobs.states import WORKING_RUNS, JobStatus
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from nightjar.jobs.policies import PolicyKind, TagRule, is_routed
+from nightjar.jobs.routing.policies import PolicyKind, TagRule, is_routed
 from nightjar.jobs.states import JobStatus
 from nightjar.jobs.variants import Contestant
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from nightjar.config.errors import UsageError
 from nightjar.jobs.backlog import has_open_jobs
-from nightjar.jobs.database import Database, Row
 from nightjar.jobs.documents import Run
 from nightjar.jobs.events import EventKind, Moved
-from nightjar.jobs.handing_on import hand_on_waiting
-from nightjar.jobs.judging_moves import cancel_judging, may_cancel
-from nightjar.jobs.open_jobs import FRESH, change_open, drop_open
+from nightjar.jobs.mongo import Database, Row
+from nightjar.jobs.routing.handing_on import hand_on_waiting
+from nightjar.jobs.runs.judging_moves import cancel_judging, may_cancel
+from nightjar.jobs.runs.open_jobs import FRESH, change_open, drop_open
 from nightjar.jobs.states import RUN_MOVES, TERMINAL_RUNS, WORKING_RUNS, JobKind, JobStatus, RunStatus
 
 

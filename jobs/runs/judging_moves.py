@@ -10,7 +10,7 @@ from nightjar.config.errors import UsageError
 from nightjar.jobs.documents import Run
 from nightjar.jobs.judgings import Judging, JudgingStatus
 from nightjar.jobs.mongo import Database, Row
-from nightjar.jobs.open_jobs import drop_open
+from nightjar.jobs.runs.open_jobs import drop_open
 from nightjar.jobs.states import JobKind, RunStatus
 
 _CANCELLABLE = [RunStatus.ACTIVE, RunStatus.PAUSED, RunStatus.JUDGING]

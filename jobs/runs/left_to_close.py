@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from nightjar.jobs import backlog, leases
 from nightjar.jobs.closers import Closer, Right
-from nightjar.jobs.database import Database, Row
-from nightjar.jobs.nights import DeliveryState
+from nightjar.jobs.mongo import Database, Row
+from nightjar.jobs.nights.documents import DeliveryState
 from nightjar.jobs.states import RunStatus
 
 

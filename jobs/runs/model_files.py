@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from nightjar.jobs.database import Database, Row
 from nightjar.jobs.documents import Run, RunModel
 from nightjar.jobs.models import LoadFacts, ModelFacts
+from nightjar.jobs.mongo import Database, Row
 from nightjar.jobs.patience import patiently
 
 LOADS_KEPT = 50

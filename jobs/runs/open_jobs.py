@@ -7,7 +7,7 @@ from typing import Any
 from nightjar.jobs.mongo import Database, Row
 from nightjar.jobs.ownership import close_attempt
 from nightjar.jobs.records import AttemptEnd
-from nightjar.jobs.routed import FROM_THE_FIRST
+from nightjar.jobs.routing.routed import FROM_THE_FIRST
 from nightjar.jobs.states import JobKind, JobStatus
 
 BATCH = 5_000

@@ -15,14 +15,14 @@ from functools import partial
 import structlog
 
 from nightjar.config.errors import UsageError
-from nightjar.jobs.control import pinned_runs
 from nightjar.jobs.documents import Run
 from nightjar.jobs.events import EventKind, Moved
 from nightjar.jobs.leases import closing_lease, hold
 from nightjar.jobs.mongo import Database, Row
 from nightjar.jobs.patience import patiently
+from nightjar.jobs.runs.control import pinned_runs
+from nightjar.jobs.search.vectors import drop_vectors
 from nightjar.jobs.states import TERMINAL_RUNS, RunStatus
-from nightjar.jobs.vectors import drop_vectors
 
 RemovalProgress = Callable[[int, int], None]
 """Called with the documents that are gone and those there were."""

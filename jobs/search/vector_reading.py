@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from nightjar.jobs.mongo import Database, Row
-from nightjar.jobs.routed import asked_as
+from nightjar.jobs.routing.routed import asked_as
+from nightjar.jobs.search.vectors import TextKind, TextPlace
 from nightjar.jobs.states import RunKind
 from nightjar.jobs.variants import contestant_name
-from nightjar.jobs.vectors import TextKind, TextPlace
 
 LIVE_RUN = "live"
 """What the run of a live request is called; nobody but its user sees it."""

@@ -12,8 +12,8 @@ from typing import Any
 
 from bson import MaxKey
 
-from nightjar.jobs.database import Database, Row
-from nightjar.jobs.routed import ASKED_AS, asked_query
+from nightjar.jobs.mongo import Database, Row
+from nightjar.jobs.routing.routed import ASKED_AS, asked_query
 from nightjar.jobs.states import JobKind, JobStatus
 from nightjar.jobs.status.views import JobCount, JobCounts
 

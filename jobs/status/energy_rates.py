@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from nightjar.jobs.database import Database, Row
-from nightjar.jobs.energy import EnergyUse, RunEnergy, energy_of_run
-from nightjar.jobs.routed import asked_query
+from nightjar.jobs.money.energy import EnergyUse, RunEnergy, energy_of_run
+from nightjar.jobs.mongo import Database, Row
+from nightjar.jobs.routing.routed import asked_query
 from nightjar.jobs.states import EVALUATIONS, JobKind
 from nightjar.jobs.status.forecast import FEWEST_TURNS
 from nightjar.jobs.variants import contestant_name

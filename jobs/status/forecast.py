@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from statistics import fmean
 
-from nightjar.jobs.database import Database, Row
 from nightjar.jobs.documents import Job, Run
 from nightjar.jobs.models import SpeedProbe
+from nightjar.jobs.mongo import Database, Row
 from nightjar.jobs.reading import read_each
 from nightjar.jobs.states import JobKind
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from nightjar.jobs.mongo import Database, Row
-from nightjar.jobs.routed import ASKED_AS
+from nightjar.jobs.routing.routed import ASKED_AS
 from nightjar.jobs.states import JobKind, JobStatus
 from nightjar.jobs.variants import contestant_name
 

@@ -6,12 +6,12 @@ from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
 
-from nightjar.jobs.database import Database
 from nightjar.jobs.documents import Job
+from nightjar.jobs.machines.workers import crashes_holding
+from nightjar.jobs.mongo import Database
 from nightjar.jobs.parameters import FinishReason
 from nightjar.jobs.records import AttemptEnd
 from nightjar.jobs.states import JobKind, JobStatus
-from nightjar.jobs.workers import crashes_holding
 
 
 @dataclass(frozen=True, kw_only=True)

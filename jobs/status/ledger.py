@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Self
 
-from nightjar.jobs.database import Database, Row
+from nightjar.jobs.mongo import Database, Row
 from nightjar.jobs.remote_models import usd_text
 from nightjar.jobs.states import EVALUATIONS, JobKind, JobStatus
 

@@ -9,18 +9,18 @@ from datetime import datetime
 
 from pymongo.errors import PyMongoError
 
-from nightjar.jobs.auto_workers import live_autos
 from nightjar.jobs.closers import Right, read_closers, right_of, who_may_close
-from nightjar.jobs.database import Database, Row
 from nightjar.jobs.ending import Hook
-from nightjar.jobs.energy import Electricity, electricity_of
 from nightjar.jobs.hindered import Hindrances, hindered
 from nightjar.jobs.judgings import OUTLINE, RunJudging
 from nightjar.jobs.leases import dispatcher_is_live, live_closers, since_ringing_s
-from nightjar.jobs.nights import DeliveryState
+from nightjar.jobs.machines.auto_workers import live_autos
+from nightjar.jobs.money.energy import Electricity, electricity_of
+from nightjar.jobs.money.spending import spending
+from nightjar.jobs.mongo import Database, Row
+from nightjar.jobs.nights.documents import DeliveryState
 from nightjar.jobs.reading import parse_each
 from nightjar.jobs.remote_models import Spending, usd_text
-from nightjar.jobs.spending import spending
 from nightjar.jobs.states import EVALUATIONS, TERMINAL_RUNS, WORKING_RUNS, JobStatus, RunStatus, WorkerStatus
 from nightjar.jobs.status import census
 from nightjar.jobs.status.eta import etas

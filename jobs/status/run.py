@@ -7,12 +7,12 @@ from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
 
-from nightjar.jobs.database import Database, Row
 from nightjar.jobs.documents import Run, RunModel
 from nightjar.jobs.ending import EndingView, Event, GateOutcome, GateVerdict
 from nightjar.jobs.fidelity import RunFidelity
 from nightjar.jobs.judgings import JudgeCheck, Judging, JudgingStatus
-from nightjar.jobs.nights import Delivery, DeliveryState
+from nightjar.jobs.mongo import Database, Row
+from nightjar.jobs.nights.documents import Delivery, DeliveryState
 from nightjar.jobs.reading import read_each
 from nightjar.jobs.states import EVALUATIONS, JobStatus, RunStatus
 from nightjar.jobs.status import census

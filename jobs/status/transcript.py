@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from nightjar.config.counting import how_many
-from nightjar.jobs.database import Database, Row
 from nightjar.jobs.documents import Job, Run, SequenceDocument
+from nightjar.jobs.mongo import Database, Row
 from nightjar.jobs.records import FAULTS, Likelihoods, TurnRecord
-from nightjar.jobs.routed import JobRoute, contestant_query
+from nightjar.jobs.routing.routed import JobRoute, contestant_query
 from nightjar.jobs.sequences import Choices, TurnSpec
 from nightjar.jobs.sequences import Sequence as PromptSequence
 from nightjar.jobs.states import JobKind, JobStatus

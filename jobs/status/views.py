@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from nightjar.config.counting import how_many
-from nightjar.jobs.doing import BUSY_CORES
+from nightjar.jobs.machines.doing import BUSY_CORES
 from nightjar.jobs.states import JobStatus, RunStatus, WorkerStatus
 
 

@@ -6,14 +6,14 @@ import logging
 from dataclasses import dataclass
 from datetime import datetime
 
-from nightjar.jobs.database import Database, Row
-from nightjar.jobs.doing import read_doing
 from nightjar.jobs.hindered import hindered
+from nightjar.jobs.machines.doing import read_doing
+from nightjar.jobs.machines.worker_documents import WorkerState
+from nightjar.jobs.machines.workers import ALIVE_S, heard_of, status_now
+from nightjar.jobs.mongo import Database, Row
 from nightjar.jobs.reading import parse_each
 from nightjar.jobs.states import WorkerStatus
 from nightjar.jobs.status.views import WorkerView
-from nightjar.jobs.worker_documents import WorkerState
-from nightjar.jobs.workers import ALIVE_S, heard_of, status_now
 
 FORGOTTEN_AFTER_S = 3600.0
 """A dead or failed worker is shown for this long."""

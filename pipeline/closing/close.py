@@ -9,9 +9,9 @@ import structlog
 from beanie.odm.utils.encoder import Encoder
 
 from nightjar.config.errors import UsageError
-from nightjar.jobs.database import Database, Row
-from nightjar.jobs.documents import Run, utc_now
+from nightjar.jobs.documents import Run
 from nightjar.jobs.ending import GateVerdict
+from nightjar.jobs.mongo import Database, Row, utc_now
 from nightjar.jobs.states import TERMINAL_RUNS, RunStatus
 from nightjar.pipeline.collect.collector import find, gather
 from nightjar.pipeline.collect.gc_paused import gc_paused

@@ -15,16 +15,17 @@ from urllib.parse import quote, urljoin
 import structlog
 
 from nightjar.config.settings import Settings
-from nightjar.jobs import backlog, control
+from nightjar.jobs import backlog
 from nightjar.jobs.closers import Closer
-from nightjar.jobs.database import Database, Row
 from nightjar.jobs.documents import Run
 from nightjar.jobs.ending import DEADLINE, Event, ended_how
 from nightjar.jobs.hindered import hindered
 from nightjar.jobs.lanes import Work, work_in_lanes
 from nightjar.jobs.leases import closing_lease, hold
+from nightjar.jobs.mongo import Database, Row
 from nightjar.jobs.reading import read_each
 from nightjar.jobs.run_outcome import Progress
+from nightjar.jobs.runs import control
 from nightjar.jobs.states import TERMINAL_JOBS, WORKING_RUNS, RunStatus
 from nightjar.jobs.status import census
 from nightjar.jobs.status.overview import read_overview

@@ -13,15 +13,16 @@ from pathlib import Path
 import structlog
 
 from nightjar.config.errors import ScoringError, ServiceError
-from nightjar.jobs import backlog, control
+from nightjar.jobs import backlog
 from nightjar.jobs.closers import Closer, Right
-from nightjar.jobs.database import Database
 from nightjar.jobs.documents import Run
 from nightjar.jobs.hindered import hindered, in_words
-from nightjar.jobs.judging_moves import complete_judging, fail_judging
 from nightjar.jobs.lanes import Work, work_in_lanes
 from nightjar.jobs.leases import closing_lease, hold
+from nightjar.jobs.mongo import Database
 from nightjar.jobs.records import cut
+from nightjar.jobs.runs import control
+from nightjar.jobs.runs.judging_moves import complete_judging, fail_judging
 from nightjar.jobs.states import JobKind, JobStatus, RunStatus
 from nightjar.pipeline.closing.close import close_run
 from nightjar.pipeline.closing.endings import CLOSING_LEASE_S, UNSCORABLE

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import structlog
 
-from nightjar.jobs.database import Database
 from nightjar.jobs.documents import Run
-from nightjar.jobs.wave_moves import record_look
+from nightjar.jobs.mongo import Database
+from nightjar.jobs.runs.wave_moves import record_look
 from nightjar.pipeline.collect.collector import gather
 from nightjar.pipeline.collect.gc_paused import gc_paused
 from nightjar.pipeline.compare.looks import take_look

@@ -9,16 +9,16 @@ from datetime import datetime
 
 from nightjar.config.errors import NightjarError, UnknownNameError, UsageError
 from nightjar.config.version import NIGHTJAR_VERSION
-from nightjar.jobs.database import Database
-from nightjar.jobs.documents import Run, SequenceDocument, SuiteVersion, utc_now
-from nightjar.jobs.energy import EnergyUse, RunEnergy, energy_of_run
-from nightjar.jobs.nights import Aggregates
+from nightjar.jobs.documents import Run, SequenceDocument, SuiteVersion
+from nightjar.jobs.machines.workers import last_beats
+from nightjar.jobs.money.energy import EnergyUse, RunEnergy, energy_of_run
+from nightjar.jobs.money.spending import spending
+from nightjar.jobs.mongo import Database, utc_now
+from nightjar.jobs.nights.documents import Aggregates
 from nightjar.jobs.remote_models import Price
 from nightjar.jobs.sequences import Sequence as PromptSequence
-from nightjar.jobs.spending import spending
 from nightjar.jobs.states import EVALUATIONS, TERMINAL_RUNS, JobKind, JobStatus, RunStatus
 from nightjar.jobs.status import census
-from nightjar.jobs.workers import last_beats
 from nightjar.pipeline.collect.aggregates import VERSION, unpack, without_transcripts
 from nightjar.pipeline.collect.fidelity import with_fidelity
 from nightjar.pipeline.collect.gc_paused import gc_paused

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from nightjar.jobs.database import Database
 from nightjar.jobs.documents import Run
+from nightjar.jobs.mongo import Database
 from nightjar.jobs.sequences import Sequence as PromptSequence
 from nightjar.pipeline.collect.planned_scorers import PlannedScorers, asks_phrases
 from nightjar.pipeline.embedding.similarities import Similarities

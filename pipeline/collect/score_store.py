@@ -11,9 +11,8 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import Any
 
-from nightjar.jobs.database import Database, Row, insert_absent
 from nightjar.jobs.identity import score_id
-from nightjar.jobs.mongo import AsyncCollection, ReplaceOne, WriteConcern
+from nightjar.jobs.mongo import AsyncCollection, Database, ReplaceOne, Row, WriteConcern, insert_absent
 from nightjar.pipeline.collect.run_scorers import RunScorers
 from nightjar.pipeline.collect.scoring import NOT_SCORED
 from nightjar.pipeline.embedding.similarities import SCALES

@@ -7,11 +7,11 @@ import logging
 from dataclasses import dataclass, replace
 
 from nightjar.config.errors import NightjarError, UnknownNameError, UsageError
-from nightjar.jobs.database import Database
 from nightjar.jobs.documents import Run
 from nightjar.jobs.hindered import hindered
 from nightjar.jobs.lookup import find_run, get_whole_run, suite_names
-from nightjar.jobs.nights import Baseline
+from nightjar.jobs.mongo import Database
+from nightjar.jobs.nights.documents import Baseline
 from nightjar.jobs.states import RunStatus
 from nightjar.pipeline.collect.collector import collect
 from nightjar.pipeline.compare.changes import with_changes

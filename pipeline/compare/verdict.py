@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 
 from nightjar.config.errors import NightjarError, UsageError
-from nightjar.jobs.database import Database
 from nightjar.jobs.documents import Run, SequenceDocument, SequenceRef
 from nightjar.jobs.ending import Ending, Gate, GateKind, GateOutcome, GateResult, GateVerdict
 from nightjar.jobs.lookup import find_run
+from nightjar.jobs.mongo import Database
 from nightjar.pipeline.collect.run_scorers import plan_scorers
 from nightjar.pipeline.compare.baseline import HeldAgainst, read_baseline
 from nightjar.pipeline.compare.comparison import compare_sides, pair_up, sides

@@ -9,12 +9,13 @@ import structlog
 
 from nightjar.config.counting import how_many
 from nightjar.config.errors import ServiceError
-from nightjar.jobs import backlog, control
+from nightjar.jobs import backlog
 from nightjar.jobs.backlog import RunInWork
-from nightjar.jobs.database import Database
 from nightjar.jobs.documents import Run
 from nightjar.jobs.hindered import hindered
-from nightjar.jobs.judging_moves import finish_cancelling
+from nightjar.jobs.mongo import Database
+from nightjar.jobs.runs import control
+from nightjar.jobs.runs.judging_moves import finish_cancelling
 from nightjar.jobs.states import RunStatus
 from nightjar.pipeline.embedding.write_jobs import write_embedding
 from nightjar.pipeline.fidelity.write_jobs import write_fidelity_jobs

@@ -20,19 +20,19 @@ import structlog
 from nightjar.config.errors import SchemaError, SettingsError
 from nightjar.config.settings import Settings
 from nightjar.jobs import leases, schema
+from nightjar.jobs.accounts.token_ledger import settle_left_requests
 from nightjar.jobs.closers import Closer
-from nightjar.jobs.database import Database, DatabaseError
 from nightjar.jobs.expiry import drop_old
-from nightjar.jobs.handing_on import leave_paused_endpoints
-from nightjar.jobs.live_runs import cancel_forgotten_live, remove_ended_live
+from nightjar.jobs.live.runs import cancel_forgotten_live, remove_ended_live
+from nightjar.jobs.money.spending import settle_lost
+from nightjar.jobs.mongo import Database, DatabaseError
 from nightjar.jobs.periodic import board, ended, every
 from nightjar.jobs.queue import Doorbell
 from nightjar.jobs.redis_in_use import RedisInUse
-from nightjar.jobs.removal import finish_removals
+from nightjar.jobs.routing.handing_on import leave_paused_endpoints
+from nightjar.jobs.runs.removal import finish_removals
 from nightjar.jobs.schema import SCHEMA_EVERY_S
-from nightjar.jobs.spending import settle_lost
-from nightjar.jobs.text_embedder import EmbedderOpener
-from nightjar.jobs.token_ledger import settle_left_requests
+from nightjar.jobs.search.text_embedder import EmbedderOpener
 from nightjar.jobs.troubles import StoredBoard
 from nightjar.pipeline.closing import endings
 from nightjar.pipeline.closing.finish import close_finished

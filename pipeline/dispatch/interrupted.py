@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import structlog
 
-from nightjar.jobs import control, leases
-from nightjar.jobs.database import Database
+from nightjar.jobs import leases
 from nightjar.jobs.documents import Run
 from nightjar.jobs.hindered import hindered
+from nightjar.jobs.mongo import Database
 from nightjar.jobs.reading import read_each
+from nightjar.jobs.runs import control
 from nightjar.jobs.states import RunStatus
 from nightjar.pipeline.runs.write_jobs import finish_expansion
 

@@ -11,8 +11,8 @@ import structlog
 
 from nightjar.jobs import backlog
 from nightjar.jobs.backlog import HeldJob
-from nightjar.jobs.database import Database, Row
 from nightjar.jobs.hindered import hindered
+from nightjar.jobs.mongo import Database, Row
 from nightjar.jobs.ownership import apply_decision
 from nightjar.jobs.records import AttemptEnd
 from nightjar.jobs.retry import Fault, RetryLimits, decide

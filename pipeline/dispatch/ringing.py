@@ -9,8 +9,8 @@ from time import monotonic
 
 from nightjar.jobs import backlog
 from nightjar.jobs.backlog import RunInWork
-from nightjar.jobs.database import Database
 from nightjar.jobs.hindered import hindered
+from nightjar.jobs.mongo import Database
 from nightjar.jobs.queue import Doorbell
 from nightjar.pipeline.dispatch.window import SMALLEST, Entry, QueueLine, fair_window, next_size
 

@@ -9,8 +9,8 @@ from typing import Any
 import structlog
 from beanie.odm.utils.dump import get_dict
 
-from nightjar.jobs.database import Database, insert_absent
 from nightjar.jobs.documents import Job, Run, SequenceDocument
+from nightjar.jobs.mongo import Database, insert_absent
 from nightjar.jobs.records import Similarity
 from nightjar.jobs.sequences import Sequence as PromptSequence
 from nightjar.jobs.states import JobKind, JobStatus

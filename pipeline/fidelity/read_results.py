@@ -9,12 +9,12 @@ from itertools import repeat
 
 import numpy as np
 
-from nightjar.jobs.database import Database
 from nightjar.jobs.documents import Run
 from nightjar.jobs.fidelity import Deviations, LoadedSide, ScoredPlaces
 from nightjar.jobs.fidelity_jobs import fidelity_job_rows
 from nightjar.jobs.fidelity_results import FidelityResultPart, joined, read_part, taken
 from nightjar.jobs.identity import digest
+from nightjar.jobs.mongo import Database
 from nightjar.jobs.states import JobStatus
 from nightjar.pipeline.fidelity.plan import candidates_of, replies_of
 

@@ -9,11 +9,11 @@ from typing import Any
 import structlog
 from beanie.odm.utils.dump import get_dict
 
-from nightjar.jobs.database import Database
 from nightjar.jobs.documents import Job, Run
 from nightjar.jobs.fidelity import RunFidelity
 from nightjar.jobs.fidelity_jobs import conversations_asked_for, insert_fidelity_jobs, readable_replies
 from nightjar.jobs.fidelity_results import VERSION
+from nightjar.jobs.mongo import Database
 from nightjar.jobs.states import JobKind
 from nightjar.pipeline.fidelity.plan import (
     FidelityJobSpec,

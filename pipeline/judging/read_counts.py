@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from nightjar.jobs.database import Database
 from nightjar.jobs.documents import Run
 from nightjar.jobs.judgings import Judging
+from nightjar.jobs.mongo import Database
 from nightjar.jobs.states import JobKind, JobStatus
 from nightjar.pipeline.judging.plan import prompt_digest
 from nightjar.pipeline.judging.results import VerdictCounts

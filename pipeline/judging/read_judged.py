@@ -6,11 +6,11 @@ from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from itertools import chain
 from typing import Any
 
-from nightjar.jobs.database import Database
 from nightjar.jobs.documents import Run, SequenceDocument
+from nightjar.jobs.mongo import Database
 from nightjar.jobs.published import published
 from nightjar.jobs.records import FAULTS
-from nightjar.jobs.routed import asked_as
+from nightjar.jobs.routing.routed import asked_as
 from nightjar.jobs.sequences import Mode
 from nightjar.jobs.sequences import Sequence as PromptSequence
 from nightjar.jobs.states import JobKind, JobStatus

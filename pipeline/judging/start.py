@@ -7,12 +7,12 @@ from itertools import combinations
 from typing import Any
 
 from nightjar.config.errors import ModelError, UsageError
-from nightjar.jobs.database import Database
 from nightjar.jobs.documents import Run, SuiteVersion
-from nightjar.jobs.judging_moves import begin_judging
 from nightjar.jobs.judgings import JudgeCheck, Judging
 from nightjar.jobs.models import ModelKind
+from nightjar.jobs.mongo import Database
 from nightjar.jobs.published import known_facts
+from nightjar.jobs.runs.judging_moves import begin_judging
 from nightjar.jobs.states import RunStatus
 from nightjar.pipeline.judging.panel import Panel
 from nightjar.pipeline.judging.read_judged import panel_of

@@ -9,11 +9,11 @@ from typing import Any
 import structlog
 from beanie.odm.utils.dump import get_dict
 
-from nightjar.jobs.database import Database, insert_absent
 from nightjar.jobs.documents import Job, Run
 from nightjar.jobs.judgings import JudgeCheck, Judging, JudgingStatus
 from nightjar.jobs.lookup import get_whole_run
-from nightjar.jobs.open_jobs import FRESH, drop_open
+from nightjar.jobs.mongo import Database, insert_absent
+from nightjar.jobs.runs.open_jobs import FRESH, drop_open
 from nightjar.jobs.sequences import Sequence as PromptSequence
 from nightjar.jobs.sequences import sequence_key
 from nightjar.jobs.states import JobKind, JobStatus, RunStatus

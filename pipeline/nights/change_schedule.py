@@ -8,11 +8,10 @@ from typing import Any
 
 from nightjar.config.errors import UnknownNameError, UsageError
 from nightjar.jobs.closers import Closers
-from nightjar.jobs.database import Database, Row
-from nightjar.jobs.documents import utc_now
-from nightjar.jobs.nights import Schedule
-from nightjar.jobs.schedule_changes import change_seen, switch_schedule
-from nightjar.jobs.text_embedder import EmbedderOpener
+from nightjar.jobs.mongo import Database, Row, utc_now
+from nightjar.jobs.nights.documents import Schedule
+from nightjar.jobs.nights.schedule_changes import change_seen, switch_schedule
+from nightjar.jobs.search.text_embedder import EmbedderOpener
 from nightjar.pipeline.nights.schedules import check_request
 from nightjar.pipeline.nights.ticks import check_cron
 from nightjar.pipeline.runs.preflight import Enforceable

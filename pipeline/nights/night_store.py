@@ -6,10 +6,10 @@ import logging
 
 from pydantic import ValidationError
 
-from nightjar.jobs.database import Database, Row
 from nightjar.jobs.documents import Run
 from nightjar.jobs.hindered import hindered
-from nightjar.jobs.night_rows import stored_nights, write_night
+from nightjar.jobs.mongo import Database, Row
+from nightjar.jobs.nights.rows import stored_nights, write_night
 from nightjar.jobs.reading import read_each
 from nightjar.jobs.states import RunStatus
 from nightjar.pipeline.collect.collector import collect

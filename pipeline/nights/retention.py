@@ -16,15 +16,15 @@ import structlog
 
 from nightjar.config.night_settings import NightSettings
 from nightjar.jobs.closers import Closer, Closers, Right, read_closers
-from nightjar.jobs.control import pinned_runs
-from nightjar.jobs.database import Database, Row
 from nightjar.jobs.documents import Run
 from nightjar.jobs.hindered import hindered
-from nightjar.jobs.nights import Aggregates
-from nightjar.jobs.open_jobs import BATCH
+from nightjar.jobs.mongo import Database, Row
+from nightjar.jobs.nights.documents import Aggregates
 from nightjar.jobs.reading import parse_each
+from nightjar.jobs.runs.control import pinned_runs
+from nightjar.jobs.runs.open_jobs import BATCH
+from nightjar.jobs.search.vectors import drop_vectors
 from nightjar.jobs.states import TERMINAL_RUNS
-from nightjar.jobs.vectors import drop_vectors
 from nightjar.pipeline.collect.aggregates import VERSION, pack
 from nightjar.pipeline.collect.collector import collect
 

@@ -15,16 +15,15 @@ from typing import Any
 import structlog
 
 from nightjar.config.errors import RunConflictError, UsageError
-from nightjar.jobs import control
 from nightjar.jobs.closers import HOME_FIRST_S, Closer, Closers, Right
-from nightjar.jobs.database import Database
 from nightjar.jobs.documents import Run
 from nightjar.jobs.hindered import hindered, in_words
-from nightjar.jobs.mongo import DuplicateKeyError
-from nightjar.jobs.nights import Schedule
+from nightjar.jobs.mongo import Database, DuplicateKeyError
+from nightjar.jobs.nights.documents import Schedule
 from nightjar.jobs.reading import read_each
+from nightjar.jobs.runs import control
+from nightjar.jobs.search.text_embedder import EmbedderOpener
 from nightjar.jobs.states import TERMINAL_RUNS
-from nightjar.jobs.text_embedder import EmbedderOpener
 from nightjar.pipeline.nights.ticks import Rules, TickStep, check_cron, decide_tick, newest_due, run_name
 from nightjar.pipeline.runs.freeze import freeze_ending
 from nightjar.pipeline.runs.preflight import Enforceable

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo, available_timezones
 from cronsim import CronSim, CronSimError
 
 from nightjar.config.errors import UsageError, suggest
-from nightjar.jobs.nights import Missed, Overlap
+from nightjar.jobs.nights.documents import Missed, Overlap
 from nightjar.jobs.states import TERMINAL_RUNS, RunStatus
 from nightjar.pipeline.durations import parse_duration, shown_span
 

@@ -27,13 +27,12 @@ from pydantic import ValidationError
 
 from nightjar.config.night_settings import NightSettings
 from nightjar.jobs.closers import Closer
-from nightjar.jobs.database import Database, Row, insert_absent
 from nightjar.jobs.documents import Run
 from nightjar.jobs.ending import Event, Hook, HookKind
 from nightjar.jobs.identity import digest
 from nightjar.jobs.lanes import Work, work_in_lanes
-from nightjar.jobs.mongo import ReturnDocument
-from nightjar.jobs.nights import Delivery, DeliveryState
+from nightjar.jobs.mongo import Database, ReturnDocument, Row, insert_absent
+from nightjar.jobs.nights.documents import Delivery, DeliveryState
 from nightjar.jobs.patience import PATIENCE_S, patiently
 from nightjar.jobs.retry import backoff
 from nightjar.jobs.unreadable import flaw_of

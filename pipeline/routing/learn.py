@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from scipy import stats
 
 from nightjar.config.counting import how_many
-from nightjar.jobs.policies import TagRule
+from nightjar.jobs.routing.policies import TagRule
 from nightjar.pipeline.routing.nearest import bound_with
 
 LEAST_PAIRS = 20

@@ -10,8 +10,8 @@ import numpy as np
 
 from nightjar.config.errors import ModelError, UsageError
 from nightjar.jobs.models import ModelFacts
-from nightjar.jobs.policies import NearestRule, Validation
-from nightjar.jobs.routing_evidence import PromptOutcomes
+from nightjar.jobs.routing.evidence import PromptOutcomes
+from nightjar.jobs.routing.policies import NearestRule, Validation
 from nightjar.pipeline.routing.learn import LEAST_PAIRS, RouteCandidates, SequenceEvidence, quantiles
 from nightjar.pipeline.routing.nearest import (
     NearestPrompts,
@@ -25,7 +25,7 @@ from nightjar.pipeline.routing.read_evidence import Evidence
 from nightjar.pipeline.routing.validate import validate_choices
 
 if TYPE_CHECKING:
-    from nightjar.jobs.text_embedder import Vectors
+    from nightjar.jobs.search.text_embedder import Vectors
 
 NEIGHBOURS = 100
 """The nearest prompts that count, where nobody says otherwise."""

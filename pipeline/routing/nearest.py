@@ -19,14 +19,14 @@ import numpy as np
 from nightjar.config.counting import how_many
 from nightjar.config.errors import UsageError
 from nightjar.jobs.models import ModelFacts
-from nightjar.jobs.policies import NearestRule, RoutingPolicy
-from nightjar.jobs.routing_evidence import PromptOutcomes
+from nightjar.jobs.routing.evidence import PromptOutcomes
+from nightjar.jobs.routing.policies import NearestRule, RoutingPolicy
 from nightjar.jobs.sequences import FixedMessage, MessageRole
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from nightjar.jobs.text_embedder import Vectors
+    from nightjar.jobs.search.text_embedder import Vectors
 
 DECIMALS = 4
 """Of a cosine, that count: what the arithmetic of two machines leaves open decides nothing."""

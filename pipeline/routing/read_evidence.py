@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from nightjar.config.errors import UsageError
-from nightjar.jobs.policies import is_routed
+from nightjar.jobs.routing.policies import is_routed
 from nightjar.jobs.sequences import Sequence as PromptSequence
 from nightjar.pipeline.report.data.run_report import RunReport
 from nightjar.pipeline.routing.learn import RouteCandidates, SequenceEvidence

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from nightjar.jobs.database import Database
-from nightjar.jobs.text_embedder import TextEmbedder
-from nightjar.jobs.vector_reading import stored_vectors
-from nightjar.jobs.vectors import vector_id
+from nightjar.jobs.mongo import Database
+from nightjar.jobs.search.text_embedder import TextEmbedder
+from nightjar.jobs.search.vector_reading import stored_vectors
+from nightjar.jobs.search.vectors import vector_id
 
 if TYPE_CHECKING:
-    from nightjar.jobs.text_embedder import Vectors
+    from nightjar.jobs.search.text_embedder import Vectors
 
 
 async def prompt_vectors(prompts: Sequence[str], embedder: TextEmbedder, database: Database) -> Vectors:

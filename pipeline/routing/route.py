@@ -7,8 +7,8 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from nightjar.jobs.policies import PolicyKind, RoutingPolicy, TagRule, fallbacks
-from nightjar.jobs.routed import FrozenPolicy
+from nightjar.jobs.routing.policies import PolicyKind, RoutingPolicy, TagRule, fallbacks
+from nightjar.jobs.routing.routed import FrozenPolicy
 
 NOT_LEARNT = "alias, not learnt"
 SCHEMA_TAG = "json_schema"

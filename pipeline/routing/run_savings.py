@@ -8,6 +8,7 @@ from statistics import NormalDist
 
 from nightjar.config.counting import are, how_many
 from nightjar.jobs.remote_models import usd_text
+from nightjar.pipeline.routing.words import saved_text
 
 LEAST_KNOWN = 20
 """Conversations of the default with a known price; fewer give no interval."""
@@ -41,9 +42,7 @@ class RunSavings:
 
     @property
     def text(self) -> str:
-        if self.usd is None or self.low is None or self.high is None:
-            return "unknown"
-        return f"{_signed(self.usd)} ({_signed(self.low)} to {_signed(self.high)})"
+        return saved_text(self.usd, self.low, self.high)
 
 
 def run_savings(evidence: SavingsEvidence) -> RunSavings:
@@ -79,7 +78,3 @@ def run_savings(evidence: SavingsEvidence) -> RunSavings:
 
 def _nothing(words: str) -> RunSavings:
     return RunSavings(usd=None, low=None, high=None, words=words)
-
-
-def _signed(usd: float) -> str:
-    return f"-{usd_text(-usd)}" if usd < 0 else usd_text(usd)

@@ -12,8 +12,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import sqrt
 
-from nightjar.jobs.paired_use import PairedUse
+from nightjar.jobs.money.paired_use import PairedUse
 from nightjar.jobs.remote_models import Price, TokenUse
+from nightjar.pipeline.routing.words import saved_text
 
 LEAST_SEQUENCES = 20
 _Z = 1.959964
@@ -39,6 +40,10 @@ class Savings:
     low_usd: float | None = None
     high_usd: float | None = None
     assumption: str
+
+    @property
+    def text(self) -> str:
+        return saved_text(self.saved_usd, self.low_usd, self.high_usd)
 
 
 def cost_ratio(pairs: Sequence[PairedUse], price: Price) -> CostRatio | None:

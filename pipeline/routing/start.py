@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from nightjar.config.errors import UsageError
-from nightjar.jobs.database import Database
-from nightjar.jobs.documents import Run, utc_now
-from nightjar.jobs.policies import PolicyKind, RoutingPolicy, Validation, store_policy
+from nightjar.jobs.documents import Run
+from nightjar.jobs.mongo import Database, utc_now
 from nightjar.jobs.published import published
-from nightjar.jobs.routing_evidence import routing_evidence_of, store_routing_evidence
-from nightjar.jobs.text_embedder import TextEmbedder
+from nightjar.jobs.routing.evidence import routing_evidence_of, store_routing_evidence
+from nightjar.jobs.routing.policies import PolicyKind, RoutingPolicy, Validation, store_policy
+from nightjar.jobs.search.text_embedder import TextEmbedder
 from nightjar.pipeline.collect.collector import collect
 from nightjar.pipeline.routing.learn import learn_rules
 from nightjar.pipeline.routing.learn_nearest import NEIGHBOURS, learn_nearest, validate_nearest

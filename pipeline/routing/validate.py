@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 from nightjar.jobs.identity import digest
-from nightjar.jobs.policies import TagRule, Validation
+from nightjar.jobs.routing.policies import TagRule, Validation
 from nightjar.pipeline.routing.learn import RouteCandidates, SequenceEvidence, lower_bound
 from nightjar.pipeline.routing.route import choose_by_tags
 

@@ -7,8 +7,8 @@ from datetime import datetime
 
 from nightjar.config.counting import are, how_many
 from nightjar.config.errors import UsageError
-from nightjar.jobs.policies import NearestRule, PolicyKind, RoutingPolicy, Validation
 from nightjar.jobs.remote_models import usd_text
+from nightjar.jobs.routing.policies import NearestRule, PolicyKind, RoutingPolicy, Validation
 
 STALE_DAYS = 30
 """Evidence that is older is told to be."""
@@ -31,6 +31,19 @@ def worth(said: Validation | None) -> str:
         f"always the default {said.best:.3f}, a random mix of equal shares {said.mix:.3f}. It is {better} that mix; "
         f"{said.share_cheapest:.0%} go to the cheapest.{costs}"
     )
+
+
+def saved_text(usd: float | None, low: float | None, high: float | None) -> str:
+    """What was saved, with the ends of its interval where there is one."""
+    if usd is None:
+        return "unknown"
+    if low is None or high is None:
+        return f"{_signed(usd)}, no interval"
+    return f"{_signed(usd)} ({_signed(low)} to {_signed(high)})"
+
+
+def _signed(usd: float) -> str:
+    return f"-{usd_text(-usd)}" if usd < 0 else usd_text(usd)
 
 
 def coverage(policy: RoutingPolicy) -> str:

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from nightjar.jobs.database import Database
 from nightjar.jobs.documents import Run, SequenceRef
-from nightjar.jobs.energy import JOULES_PER_KWH
 from nightjar.jobs.models import ModelFacts
+from nightjar.jobs.money.energy import JOULES_PER_KWH
+from nightjar.jobs.mongo import Database
 from nightjar.jobs.remote_models import usd_text
 from nightjar.jobs.status.energy_rates import EnergyRate, energy_rate
 from nightjar.pipeline.runs.preflight import layers_above, read_planned

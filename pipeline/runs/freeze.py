@@ -16,7 +16,7 @@ from nightjar.jobs.ending import Ending
 from nightjar.jobs.fidelity import RunFidelity
 from nightjar.jobs.identity import default_run_seed, digest
 from nightjar.jobs.judgings import Judging, RunJudging, first_judging
-from nightjar.jobs.routed import FrozenPolicy
+from nightjar.jobs.routing.routed import FrozenPolicy
 from nightjar.jobs.states import RunStatus
 from nightjar.jobs.variants import Variant
 from nightjar.pipeline.durations import parse_deadline

@@ -9,12 +9,12 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from nightjar.config.errors import EngineError, ModelError, UsageError
-from nightjar.jobs.database import Database
 from nightjar.jobs.documents import SequenceDocument, SequenceRef
-from nightjar.jobs.policies import NearestRule, RoutingPolicy
-from nightjar.jobs.routed import NearestChoices
-from nightjar.jobs.routing_evidence import routing_evidence_of
-from nightjar.jobs.text_embedder import EmbedderOpener
+from nightjar.jobs.mongo import Database
+from nightjar.jobs.routing.evidence import routing_evidence_of
+from nightjar.jobs.routing.policies import NearestRule, RoutingPolicy
+from nightjar.jobs.routing.routed import NearestChoices
+from nightjar.jobs.search.text_embedder import EmbedderOpener
 from nightjar.pipeline.routing.nearest import (
     NearestPrompts,
     check_policy_embedder,
@@ -27,7 +27,7 @@ from nightjar.pipeline.routing.nearest import (
 from nightjar.pipeline.routing.read_vectors import prompt_vectors
 
 if TYPE_CHECKING:
-    from nightjar.jobs.text_embedder import Vectors
+    from nightjar.jobs.search.text_embedder import Vectors
 
 
 async def nearest_choices(

@@ -8,13 +8,13 @@ from typing import Any
 
 from nightjar.config.counting import are, how_many
 from nightjar.config.errors import ModelError, ParameterError, UsageError
-from nightjar.jobs.database import Database
 from nightjar.jobs.documents import Run, SequenceRef
 from nightjar.jobs.memory import SHARED, check_memory
 from nightjar.jobs.models import ModelFacts, ModelKind, ModelSource
+from nightjar.jobs.mongo import Database
 from nightjar.jobs.parameters import Parameters
 from nightjar.jobs.published import known_facts, published
-from nightjar.jobs.routed import FrozenPolicy
+from nightjar.jobs.routing.routed import FrozenPolicy
 from nightjar.jobs.sequences import PLAIN
 from nightjar.jobs.variants import Contestant
 from nightjar.pipeline.judging.start import check_judges

@@ -13,11 +13,10 @@ from beanie.odm.utils.encoder import Encoder
 from nightjar.config.errors import RunConflictError, ServiceError, UsageError
 from nightjar.config.version import NIGHTJAR_VERSION
 from nightjar.jobs.closers import Closers
-from nightjar.jobs.database import Database
 from nightjar.jobs.documents import Run
-from nightjar.jobs.mongo import DuplicateKeyError
+from nightjar.jobs.mongo import Database, DuplicateKeyError
+from nightjar.jobs.search.text_embedder import EmbedderOpener
 from nightjar.jobs.states import RunStatus
-from nightjar.jobs.text_embedder import EmbedderOpener
 from nightjar.pipeline.compare.verdict import check_ending, known_scales
 from nightjar.pipeline.judging.start import check_judging
 from nightjar.pipeline.runs.electricity import electricity_notes

@@ -9,10 +9,9 @@ from typing import Any
 from nightjar.config.errors import RunConflictError, UnknownNameError, UsageError
 from nightjar.config.version import NIGHTJAR_VERSION
 from nightjar.jobs.closers import Closers
-from nightjar.jobs.database import Database
-from nightjar.jobs.documents import Run, SuiteVersion, utc_now
+from nightjar.jobs.documents import Run, SuiteVersion
 from nightjar.jobs.models import ModelFacts
-from nightjar.jobs.mongo import DuplicateKeyError
+from nightjar.jobs.mongo import Database, DuplicateKeyError, utc_now
 from nightjar.jobs.published import publish_model, published
 from nightjar.jobs.states import JobKind
 from nightjar.pipeline.judging.rubric import stored_rubric

@@ -12,7 +12,7 @@ from nightjar.config.errors import UnknownNameError, UsageError
 from nightjar.jobs import parameters
 from nightjar.jobs.ending import Gate, Hook
 from nightjar.jobs.parameters import ParameterSource
-from nightjar.jobs.policies import is_routed
+from nightjar.jobs.routing.policies import is_routed
 from nightjar.jobs.variants import MOST_VARIANTS, Variant
 from nightjar.pipeline.durations import parse_deadline
 from nightjar.pipeline.runs.expand import MAX_REPEATS

@@ -9,14 +9,14 @@ from typing import Any
 
 from nightjar.config.counting import how_many
 from nightjar.config.errors import UnknownNameError, UsageError
-from nightjar.jobs.database import Database
 from nightjar.jobs.documents import Run, SequenceDocument, SequenceRef
 from nightjar.jobs.models import ModelFacts, ModelSource
-from nightjar.jobs.policies import RoutingPolicy, is_routed, policy_of_run
+from nightjar.jobs.mongo import Database
 from nightjar.jobs.published import all_published, published
-from nightjar.jobs.routed import FrozenPolicy, JobRoute, RouteStep
+from nightjar.jobs.routing.policies import RoutingPolicy, is_routed, policy_of_run
+from nightjar.jobs.routing.routed import FrozenPolicy, JobRoute, RouteStep
+from nightjar.jobs.search.text_embedder import EmbedderOpener
 from nightjar.jobs.sequences import Sequence as PromptSequence
-from nightjar.jobs.text_embedder import EmbedderOpener
 from nightjar.pipeline.routing.route import CHARS_PER_TOKEN, CandidateHealth, RequestFeatures, Routed, route
 from nightjar.pipeline.runs.nearest_choices import nearest_choices
 from nightjar.pipeline.runs.remote_plan import planned_sequence

@@ -18,11 +18,11 @@ import structlog
 from beanie.odm.utils.dump import get_dict
 
 from nightjar.config.errors import ServiceError
-from nightjar.jobs import control
-from nightjar.jobs.database import Database, Row, insert_absent
 from nightjar.jobs.documents import Job, Run, SequenceRef, SuiteVersion
 from nightjar.jobs.events import EventKind, Moved
+from nightjar.jobs.mongo import Database, Row, insert_absent
 from nightjar.jobs.patience import patiently
+from nightjar.jobs.runs import control
 from nightjar.jobs.states import RunStatus
 from nightjar.pipeline.runs.expand import JobSpec, expand, expand_waves
 from nightjar.pipeline.runs.routed_models import job_routes, read_routes

@@ -11,9 +11,9 @@ from typing import TypeVar
 
 from nightjar.config.errors import NightjarError
 from nightjar.jobs.mongo import Database
-from nightjar.jobs.text_embedder import TextEmbedder
-from nightjar.jobs.unindexed import find_unindexed
-from nightjar.jobs.vector_reading import (
+from nightjar.jobs.search.text_embedder import TextEmbedder
+from nightjar.jobs.search.unindexed import find_unindexed
+from nightjar.jobs.search.vector_reading import (
     HitPlace,
     Seen,
     StoredText,
@@ -22,7 +22,7 @@ from nightjar.jobs.vector_reading import (
     repeated_ids,
     seen_ids,
 )
-from nightjar.jobs.vectors import TextKind, TextPlace
+from nightjar.jobs.search.vectors import TextKind, TextPlace
 from nightjar.pipeline.search.matrix import VectorMatrix, open_matrix
 from nightjar.pipeline.search.rank import near_groups
 from nightjar.pipeline.search.sentences import clipped

@@ -8,10 +8,10 @@ import numpy as np
 
 from nightjar.config.errors import ModelError
 from nightjar.jobs.mongo import Database
-from nightjar.jobs.text_embedder import TextEmbedder
-from nightjar.jobs.unindexed import Unindexed, forget_gone_runs, gone_meanwhile, read_indexable
-from nightjar.jobs.vector_reading import known_vectors
-from nightjar.jobs.vectors import TextPlace, being_indexed, drop_vectors, mark_indexed, vector_id, write_vectors
+from nightjar.jobs.search.text_embedder import TextEmbedder
+from nightjar.jobs.search.unindexed import Unindexed, forget_gone_runs, gone_meanwhile, read_indexable
+from nightjar.jobs.search.vector_reading import known_vectors
+from nightjar.jobs.search.vectors import TextPlace, being_indexed, drop_vectors, mark_indexed, vector_id, write_vectors
 from nightjar.pipeline.search.texts import texts_of_job
 
 BATCH_JOBS = 100

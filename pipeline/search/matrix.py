@@ -18,7 +18,7 @@ from nightjar.config.errors import OutputError
 from nightjar.config.files import private_folder
 from nightjar.jobs.identity import digest
 from nightjar.jobs.mongo import Database
-from nightjar.jobs.vector_reading import vectors_by_id, vectors_state
+from nightjar.jobs.search.vector_reading import vectors_by_id, vectors_state
 
 BATCH = 4_096
 TRIES = 5

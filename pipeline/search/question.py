@@ -6,8 +6,8 @@ import re
 from dataclasses import dataclass
 
 from nightjar.config.errors import UsageError
-from nightjar.jobs.vector_reading import HitPlace, Seen
-from nightjar.jobs.vectors import TextKind
+from nightjar.jobs.search.vector_reading import HitPlace, Seen
+from nightjar.jobs.search.vectors import TextKind
 
 MOST_CHARS = 2_000
 """Of a question: the vector of a longer text is the mean of many things and near to none of them."""

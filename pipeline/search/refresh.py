@@ -7,8 +7,8 @@ import structlog
 from nightjar.config.errors import ModelError, ModelFileError, UnknownNameError
 from nightjar.jobs.leases import hold
 from nightjar.jobs.mongo import Database
-from nightjar.jobs.text_embedder import EmbedderOpener, TextEmbedder
-from nightjar.jobs.unindexed import find_unindexed, is_quiet
+from nightjar.jobs.search.text_embedder import EmbedderOpener, TextEmbedder
+from nightjar.jobs.search.unindexed import find_unindexed, is_quiet
 from nightjar.pipeline.search.index import index_texts
 
 AT_ONCE = 10

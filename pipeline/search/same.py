@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from nightjar.config.errors import UsageError
+from nightjar.jobs.search.text_embedder import TextEmbedder
 from nightjar.jobs.sequences import Sequence as PromptSequence
-from nightjar.jobs.text_embedder import TextEmbedder
 from nightjar.pipeline.search.rank import best_matches
 
 MOST_SEQUENCES = 2_000

@@ -13,10 +13,10 @@ import numpy.typing as npt
 from nightjar.config.counting import how_many
 from nightjar.config.errors import UnknownNameError
 from nightjar.jobs.mongo import Database
-from nightjar.jobs.rank_fusion import fused
-from nightjar.jobs.text_embedder import TextEmbedder
-from nightjar.jobs.unindexed import Unindexed, find_unindexed
-from nightjar.jobs.vector_reading import (
+from nightjar.jobs.search.rank_fusion import fused
+from nightjar.jobs.search.text_embedder import TextEmbedder
+from nightjar.jobs.search.unindexed import Unindexed, find_unindexed
+from nightjar.jobs.search.vector_reading import (
     any_vectors,
     asked_models,
     describe_places,

@@ -6,11 +6,11 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from nightjar.jobs.routed import asked_as
+from nightjar.jobs.routing.routed import asked_as
+from nightjar.jobs.search.unindexed import IndexableJob
+from nightjar.jobs.search.vectors import TextKind, TextPlace
 from nightjar.jobs.states import JobKind
-from nightjar.jobs.unindexed import IndexableJob
 from nightjar.jobs.variants import contestant_name
-from nightjar.jobs.vectors import TextKind, TextPlace
 
 
 def texts_of_job(job: IndexableJob) -> Iterator[tuple[TextPlace, str]]:

@@ -9,9 +9,9 @@ import structlog
 
 from nightjar.config.errors import UnknownNameError
 from nightjar.config.packaged import packaged
-from nightjar.jobs.database import Database
 from nightjar.jobs.documents import SuiteVersion
 from nightjar.jobs.lookup import find_suite, suite_names
+from nightjar.jobs.mongo import Database
 from nightjar.pipeline.suites.content import NAME_PATTERN
 from nightjar.pipeline.suites.importer import import_suite
 from nightjar.pipeline.suites.read import read_suite

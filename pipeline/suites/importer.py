@@ -6,9 +6,8 @@ from typing import Any
 
 from nightjar.config.counting import how_many
 from nightjar.config.errors import ServiceError, SuiteError, UsageError
-from nightjar.jobs.database import Database, insert_absent
-from nightjar.jobs.documents import SequenceDocument, SequenceRef, SuiteVersion, utc_now
-from nightjar.jobs.mongo import DuplicateKeyError
+from nightjar.jobs.documents import SequenceDocument, SequenceRef, SuiteVersion
+from nightjar.jobs.mongo import Database, DuplicateKeyError, insert_absent, utc_now
 from nightjar.jobs.sequences import Sequence, sequence_key
 from nightjar.jobs.withheld import withheld_problem, without_texts
 from nightjar.pipeline.suites.content import SuiteContent

@@ -9,7 +9,7 @@ import typer
 from nightjar.scripts.views.output import Json, console, emit_json, plain, table
 
 if TYPE_CHECKING:
-    from nightjar.jobs.nights import Baseline
+    from nightjar.jobs.nights.documents import Baseline
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -65,7 +65,7 @@ def list_(as_json: Json = False) -> None:
 def clear(suite: SuiteName) -> None:
     """Forget a suite's baseline; the run stays. Example: nightjar baseline clear mt-bench"""
     from nightjar.config.errors import UnknownNameError
-    from nightjar.jobs.nights import Baseline
+    from nightjar.jobs.nights.documents import Baseline
     from nightjar.scripts.session import open_session, run_async
 
     async def forget() -> None:
@@ -81,7 +81,7 @@ def clear(suite: SuiteName) -> None:
 
 
 def _rows() -> list[dict[str, Any]]:
-    from nightjar.jobs.nights import Baseline
+    from nightjar.jobs.nights.documents import Baseline
     from nightjar.scripts.session import open_session, run_async
 
     async def load() -> list[dict[str, Any]]:

@@ -88,7 +88,7 @@ async def _stored(settings: Settings, keep_nights: int | None, *, dry_run: bool)
     from nightjar.config.errors import SchemaError, ServiceError
     from nightjar.jobs.database import Access, connect
     from nightjar.jobs.expiry import count_old, drop_old
-    from nightjar.jobs.removal import finish_removal, interrupted_removals
+    from nightjar.jobs.runs.removal import finish_removal, interrupted_removals
     from nightjar.pipeline.nights.retention import drop_transcripts, plan_retention
 
     if settings.mongo_url is None and any(server.state != "up" for server in status(settings)):

@@ -184,8 +184,8 @@ async def _say_how_long(
 
 async def _not_begun(enqueued: Enqueued, session: Session) -> None:
     """A run that was made for this call goes; one that was there before stays as it was."""
-    from nightjar.jobs.control import cancel
-    from nightjar.jobs.removal import remove_run
+    from nightjar.jobs.runs.control import cancel
+    from nightjar.jobs.runs.removal import remove_run
 
     if enqueued.created:
         await remove_run(await cancel(enqueued.run, session.database), session.database)

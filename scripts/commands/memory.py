@@ -58,8 +58,8 @@ def show(memory: Memory, as_json: Json = False) -> None:
 @app.command()
 def add(memory: Memory, fact: Text, as_json: Json = False) -> None:
     """Write a fact by hand. Example: nightjar memory add shared/house 'The cat is called Minka.'"""
-    from nightjar.jobs.documents import utc_now
     from nightjar.jobs.memory import add_fact
+    from nightjar.jobs.mongo import utc_now
 
     _tell("kept", _on(lambda database: add_fact(memory, fact, utc_now(), database)), as_json=as_json)
 
@@ -67,8 +67,8 @@ def add(memory: Memory, fact: Text, as_json: Json = False) -> None:
 @app.command()
 def edit(memory: Memory, identity: FactId, fact: Text, as_json: Json = False) -> None:
     """Write another text in a fact's place. Example: nightjar memory edit shared/house 3f1c 'The cat is called Mia.'"""
-    from nightjar.jobs.documents import utc_now
     from nightjar.jobs.memory import edit_fact
+    from nightjar.jobs.mongo import utc_now
 
     _tell("changed", _on(lambda database: edit_fact(memory, identity, fact, utc_now(), database)), as_json=as_json)
 

@@ -10,7 +10,7 @@ import typer
 from nightjar.scripts.views.output import Json, console, emit_json, plain, table
 
 if TYPE_CHECKING:
-    from nightjar.jobs.policies import RoutingPolicy, Validation
+    from nightjar.jobs.routing.policies import RoutingPolicy, Validation
 
 NEEDED_BY = "A router by nearest prompts"
 
@@ -34,7 +34,7 @@ def alias(
     as_json: Json = False,
 ) -> None:
     """An ordered list that works at once, nothing learnt. Example: nightjar router alias chat llama-3.2-3b cloud"""
-    from nightjar.jobs.policies import activate_policy
+    from nightjar.jobs.routing.policies import activate_policy
     from nightjar.pipeline.routing.start import write_alias
     from nightjar.scripts.session import open_session, run_async
 
@@ -108,7 +108,7 @@ def validate(name: Name, runs: Runs, as_json: Json = False) -> None:
     from contextlib import AsyncExitStack
 
     from nightjar.jobs.lookup import find_run
-    from nightjar.jobs.policies import find_policy
+    from nightjar.jobs.routing.policies import find_policy
     from nightjar.pipeline.routing.start import validate_policy
     from nightjar.pipeline.routing.words import worth
     from nightjar.scripts.session import open_session, run_async
@@ -137,7 +137,7 @@ def activate(
     ] = False,
 ) -> None:
     """Have requests go by this version. Example: nightjar router activate router:chat@2"""
-    from nightjar.jobs.policies import activate_policy, find_policy
+    from nightjar.jobs.routing.policies import activate_policy, find_policy
     from nightjar.pipeline.routing.nearest import check_policy_embedder
     from nightjar.pipeline.routing.words import check_worth
     from nightjar.scripts.session import open_session, run_async
@@ -159,7 +159,7 @@ def activate(
 @app.command("list")
 def list_policies(as_json: Json = False) -> None:
     """Every policy with its versions. Example: nightjar router list"""
-    from nightjar.jobs.policies import all_policies
+    from nightjar.jobs.routing.policies import all_policies
     from nightjar.scripts.session import open_session, run_async
 
     async def read() -> list[RoutingPolicy]:
@@ -189,7 +189,7 @@ def _check_name(name: str) -> None:
 
 
 def _find(name: str) -> RoutingPolicy:
-    from nightjar.jobs.policies import find_policy
+    from nightjar.jobs.routing.policies import find_policy
     from nightjar.scripts.session import open_session, run_async
 
     async def read() -> RoutingPolicy:
@@ -204,7 +204,7 @@ def _row(policy: RoutingPolicy) -> dict[str, Any]:
 
 
 def _show(policy: RoutingPolicy, *, as_json: bool) -> None:
-    from nightjar.jobs.policies import PolicyKind
+    from nightjar.jobs.routing.policies import PolicyKind
     from nightjar.pipeline.routing.words import nearest_words, worth
 
     if as_json:

@@ -145,7 +145,7 @@ def wait(
 @app.command()
 def pause(name: Name) -> None:
     """Stop a run's work within seconds; what is done stays. Example: nightjar run pause nightly"""
-    from nightjar.jobs import control
+    from nightjar.jobs.runs import control
 
     run = on_run(name, lambda run, session: control.pause(run, session.database))
     print(plain(f"Run {run.name!r} is paused. `nightjar run resume {run.name}` lets it go on."))
@@ -154,7 +154,7 @@ def pause(name: Name) -> None:
 @app.command()
 def resume(name: Name) -> None:
     """Let a paused or stopped run go on. Example: nightjar run resume nightly"""
-    from nightjar.jobs import control
+    from nightjar.jobs.runs import control
 
     run = on_run(name, lambda run, session: control.resume(run, session.database))
     print(plain(f"Run {run.name!r} goes on."))
@@ -166,7 +166,7 @@ def cancel(name: Name) -> None:
 
     Where only judges are at work their judging alone ends: the run is DONE as it was before it, or by its replies.
     """
-    from nightjar.jobs import control
+    from nightjar.jobs.runs import control
     from nightjar.scripts.views.run import cancelled_sentence
 
     async def end(run: Run, session: Session) -> tuple[Run, Run]:
@@ -196,7 +196,7 @@ def retry(
     reason: Annotated[str | None, typer.Option(help="Only dead jobs whose reason begins so.")] = None,
 ) -> None:
     """Give dead jobs a fresh start, from the turn where they failed. Example: nightjar run retry nightly --dead"""
-    from nightjar.jobs import control
+    from nightjar.jobs.runs import control
 
     if dead and reason is not None:
         raise UsageError("Give either --dead or --reason.")
@@ -210,7 +210,7 @@ def notify(name: Name) -> None:
 
     A running dispatcher (also beside a worker) makes the calls, under the same delivery ids.
     """
-    from nightjar.jobs.nights import Delivery
+    from nightjar.jobs.nights.documents import Delivery
     from nightjar.pipeline.notify.deliveries import send_again
 
     async def call_again(run: Run, session: Session) -> int:
@@ -233,7 +233,7 @@ def rm(
 
     If it is interrupted, the next `run rm`, `cleanup` or any dispatcher finishes it.
     """
-    from nightjar.jobs.removal import remove_run
+    from nightjar.jobs.runs.removal import remove_run
     from nightjar.jobs.states import RunStatus
     from nightjar.scripts.views.wait import removal_bar
 

@@ -16,8 +16,8 @@ from nightjar.scripts.views.output import Json, console, emit_json, plain, table
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from nightjar.jobs.database import Database
-    from nightjar.jobs.nights import Schedule
+    from nightjar.jobs.mongo import Database
+    from nightjar.jobs.nights.documents import Schedule
     from nightjar.pipeline.nights.ticks import Rules
 
 app = typer.Typer(
@@ -66,7 +66,7 @@ def add(
 @app.command("list")
 def list_(as_json: Json = False) -> None:
     """Schedules with their next tick. Example: nightjar schedule list"""
-    from nightjar.jobs.nights import Schedule
+    from nightjar.jobs.nights.documents import Schedule
     from nightjar.jobs.reading import read_each
     from nightjar.scripts.session import open_session, run_async
 

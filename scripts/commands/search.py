@@ -100,9 +100,9 @@ async def _index(session: Session, embedder: SmallEmbedder) -> None:
     import sys
 
     from nightjar.config.counting import how_many
-    from nightjar.jobs.live import LiveRequests
-    from nightjar.jobs.live_embedder import JobEmbedder
-    from nightjar.jobs.unindexed import find_unindexed
+    from nightjar.jobs.live.embedder import JobEmbedder
+    from nightjar.jobs.live.requests import LiveRequests
+    from nightjar.jobs.search.unindexed import find_unindexed
     from nightjar.pipeline.search.index import index_texts
 
     unindexed = await find_unindexed(embedder.facts.digest, session.database)

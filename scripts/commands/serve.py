@@ -160,7 +160,7 @@ async def _serve(listening: Listening, *, beside: tuple[str, ...] | None, open_:
 
 
 async def _rules(listening: Listening, port: int, own_name: str, session: Session) -> GateRules:
-    from nightjar.jobs.accounts import has_users
+    from nightjar.jobs.accounts.access import has_users
     from nightjar.web.reach import decide_reach
 
     return decide_reach(

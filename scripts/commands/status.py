@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from rich.console import Group
 
     from nightjar.config.settings import Settings
-    from nightjar.jobs.database import Database
+    from nightjar.jobs.mongo import Database
     from nightjar.jobs.queue import Doorbell
     from nightjar.jobs.status.views import Overview, ServiceState
 
@@ -73,7 +73,8 @@ async def _read(name: str | None) -> Overview:
     from nightjar.config.errors import NightjarError, UsageError
     from nightjar.config.logging import configure
     from nightjar.config.settings import load_settings
-    from nightjar.jobs.database import Access, DatabaseError, connect
+    from nightjar.jobs.database import Access, connect
+    from nightjar.jobs.mongo import DatabaseError
     from nightjar.jobs.status.views import Overview, ServiceState
 
     settings = load_settings()

@@ -10,8 +10,8 @@ from nightjar.config.errors import UnknownNameError, UsageError
 from nightjar.scripts.views.output import Json, emit_json, plain
 
 if TYPE_CHECKING:
-    from nightjar.jobs.account_documents import ApiToken
-    from nightjar.jobs.token_ledger import TokenUsage
+    from nightjar.jobs.accounts.documents import ApiToken
+    from nightjar.jobs.accounts.token_ledger import TokenUsage
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Keys for programs, each for a few things only.")
 Name = Annotated[str, typer.Argument(metavar="NAME", help="A token's name.")]
@@ -40,7 +40,7 @@ def add(
     tokens_a_day: TokensADay = None,
 ) -> None:
     """Make a token and print it, this once. Example: nightjar token add grafana --scope metrics --user ann"""
-    from nightjar.jobs.accounts import add_token, find_user, has_users
+    from nightjar.jobs.accounts.access import add_token, find_user, has_users
     from nightjar.scripts.options.accounts import check_account_name, read_limits, read_scopes
     from nightjar.scripts.session import open_session, run_async
 
@@ -68,8 +68,8 @@ def budget(
     tokens_a_day: TokensADay = None,
 ) -> None:
     """Set all budgets of a token; one that is not given has no limit. Example: nightjar token budget ci --budget 5"""
-    from nightjar.jobs.accounts import limit_token
-    from nightjar.jobs.token_ledger import limit_words
+    from nightjar.jobs.accounts.access import limit_token
+    from nightjar.jobs.accounts.token_ledger import limit_words
     from nightjar.scripts.options.accounts import read_limits
     from nightjar.scripts.session import open_session, run_async
 
@@ -123,7 +123,7 @@ def show(name: Name, as_json: Json = False) -> None:
 @app.command()
 def rm(name: Name) -> None:
     """Remove a token; it opens nothing from now on. Example: nightjar token rm grafana"""
-    from nightjar.jobs.accounts import remove_token
+    from nightjar.jobs.accounts.access import remove_token
     from nightjar.scripts.session import open_session, run_async
 
     async def remove() -> None:
@@ -135,9 +135,9 @@ def rm(name: Name) -> None:
 
 
 def _load() -> tuple[list[ApiToken], list[TokenUsage]]:
-    from nightjar.jobs.account_documents import ApiToken
-    from nightjar.jobs.documents import utc_now
-    from nightjar.jobs.token_ledger import usage_of_tokens
+    from nightjar.jobs.accounts.documents import ApiToken
+    from nightjar.jobs.accounts.token_ledger import usage_of_tokens
+    from nightjar.jobs.mongo import utc_now
     from nightjar.scripts.session import open_session, run_async
 
     async def load() -> tuple[list[ApiToken], list[TokenUsage]]:

@@ -48,8 +48,8 @@ async def _trend(
 
     from nightjar.config.errors import UnknownNameError
     from nightjar.config.version import NIGHTJAR_VERSION
-    from nightjar.jobs.documents import utc_now
     from nightjar.jobs.lookup import suite_names
+    from nightjar.jobs.mongo import utc_now
     from nightjar.pipeline.ascii_numbers import plain_numbers
     from nightjar.pipeline.nights.night_store import read_nights
     from nightjar.pipeline.report.data.trend import trend as trend_of

@@ -13,7 +13,7 @@ from nightjar.scripts.options.takes import takes
 from nightjar.scripts.session import run_async
 
 if TYPE_CHECKING:
-    from nightjar.jobs.doing import Doing
+    from nightjar.jobs.machines.doing import Doing
     from nightjar.jobs.models import LoadFacts
     from nightjar.scripts.chat_model import Subject
     from nightjar.workers.engine.engine import BatchEngine
@@ -58,7 +58,7 @@ def try_(
 
 
 async def _try(text: str, subject: Subject, options: TryOptions, gpu: str | None) -> None:
-    from nightjar.jobs.doing import Activity, Doing
+    from nightjar.jobs.machines.doing import Activity, Doing
     from nightjar.scripts.chat_model import ChatModel, load_subject
     from nightjar.scripts.one_prompt import typed_prompt, unusable_file
     from nightjar.scripts.views.saying import Sayer
@@ -108,7 +108,7 @@ async def _stream(engine: BatchEngine, asked: Request) -> Generation:
 
 def _doing(engine: BatchEngine) -> Doing:
     """What the engine does for the one reply."""
-    from nightjar.jobs.doing import Activity, Doing
+    from nightjar.jobs.machines.doing import Activity, Doing
 
     stats = engine.stats()
     if stats.prompts_tokens:

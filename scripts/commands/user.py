@@ -13,7 +13,7 @@ from nightjar.scripts.views.output import Json, console, emit_json, plain, table
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from nightjar.jobs.account_documents import Role, User
+    from nightjar.jobs.accounts.documents import Role, User
     from nightjar.scripts.session import Session
 
 app = typer.Typer(
@@ -32,7 +32,7 @@ def add(
     stdin: Stdin = False,
 ) -> None:
     """Add a user; asks for the password. The first is an admin. Example: nightjar user add ann --role admin"""
-    from nightjar.jobs.accounts import add_user
+    from nightjar.jobs.accounts.access import add_user
     from nightjar.scripts.options.accounts import check_account_name, read_role
 
     check_account_name(name)
@@ -44,7 +44,7 @@ def add(
 @app.command("list")
 def list_(as_json: Json = False) -> None:
     """Every user with their role. Example: nightjar user list"""
-    from nightjar.jobs.account_documents import User
+    from nightjar.jobs.accounts.documents import User
 
     async def load(session: Session) -> list[User]:
         return await User.find_all().sort("+_id").to_list()
@@ -66,7 +66,7 @@ def list_(as_json: Json = False) -> None:
 @app.command()
 def passwd(name: Name, stdin: Stdin = False) -> None:
     """Set a user's password; whoever was logged in by that name is logged out. Example: nightjar user passwd ann"""
-    from nightjar.jobs.accounts import change_user
+    from nightjar.jobs.accounts.access import change_user
 
     digest = _new_digest(stdin)
     _within(lambda session: change_user(name, session.database, password=digest))
@@ -76,7 +76,7 @@ def passwd(name: Name, stdin: Stdin = False) -> None:
 @app.command()
 def role(name: Name, role: Annotated[str, typer.Argument(metavar="ROLE", help="viewer, operator or admin.")]) -> None:
     """Give a user another role; their sessions end. Example: nightjar user role ann operator"""
-    from nightjar.jobs.accounts import change_user
+    from nightjar.jobs.accounts.access import change_user
     from nightjar.scripts.options.accounts import read_role
 
     chosen: Role = read_role(role)
@@ -87,7 +87,7 @@ def role(name: Name, role: Annotated[str, typer.Argument(metavar="ROLE", help="v
 @app.command()
 def rm(name: Name) -> None:
     """Remove a user with their sessions and tokens. Example: nightjar user rm ann"""
-    from nightjar.jobs.accounts import remove_user
+    from nightjar.jobs.accounts.access import remove_user
 
     _within(lambda session: remove_user(name, session.database))
     print(plain(f"Removed user {name!r}."))

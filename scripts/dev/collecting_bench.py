@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from nightjar.jobs.database import Database
+    from nightjar.jobs.mongo import Database
     from nightjar.jobs.sequences import Sequence
 
 SIZES = (10_000, 100_000)

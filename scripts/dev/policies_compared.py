@@ -17,13 +17,13 @@ import numpy as np
 
 from nightjar.config.errors import ContextError
 from nightjar.config.load_settings import LoadSettings
-from nightjar.jobs.documents import utc_now
 from nightjar.jobs.identity import turn_seed
 from nightjar.jobs.models import ModelFacts
+from nightjar.jobs.mongo import utc_now
 from nightjar.jobs.parameters import ParameterSource, Policy, Resolved, resolve
 from nightjar.jobs.records import Summary, TurnRecord
+from nightjar.jobs.search.text_embedder import TextEmbedder
 from nightjar.jobs.sequences import Sequence as PromptSequence
-from nightjar.jobs.text_embedder import TextEmbedder
 from nightjar.pipeline.scoring.scorer import Context
 from nightjar.pipeline.scoring.turn_scorer import TurnScorer, score, turn_lines
 from nightjar.pipeline.suites.catalogue import bundled
@@ -39,7 +39,7 @@ from nightjar.workers.engine.engine import BatchEngine
 from nightjar.workers.engine.loading import load
 
 if TYPE_CHECKING:
-    from nightjar.jobs.text_embedder import Vectors
+    from nightjar.jobs.search.text_embedder import Vectors
 
 SUITE = "long-memory"
 ROWS = 4

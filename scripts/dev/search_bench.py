@@ -26,9 +26,9 @@ from nightjar.scripts.dev.bench.whole import READY_S, home_session, started
 from nightjar.scripts.dev.collecting_bench import START, WORDS
 
 if TYPE_CHECKING:
-    from nightjar.jobs.database import Database
     from nightjar.jobs.documents import Job
     from nightjar.jobs.models import ModelFacts
+    from nightjar.jobs.mongo import Database
     from nightjar.scripts.session import Session
 
 QUERIES = 50
@@ -125,7 +125,7 @@ async def _fill(count: int, session: Session) -> None:
     """Made-up vectors of the small embedder's width, each with a text, in the jobs of a run that has ended."""
     import numpy as np
 
-    from nightjar.jobs.vectors import TextKind, TextPlace, vector_id, write_vectors
+    from nightjar.jobs.search.vectors import TextKind, TextPlace, vector_id, write_vectors
     from nightjar.workers.embedder.client import open_embedder
     from nightjar.workers.embedder.spec import read_embedder_spec
 
@@ -151,9 +151,9 @@ async def _fill(count: int, session: Session) -> None:
 
 async def _measure_indexing(conversations: int, embedder: Path, home: Path, session: Session) -> str:
     """Through jobs and a worker, and the same texts through the engine alone, before and after."""
-    from nightjar.jobs.live import LiveRequests
-    from nightjar.jobs.live_embedder import JobEmbedder
-    from nightjar.jobs.unindexed import find_unindexed
+    from nightjar.jobs.live.embedder import JobEmbedder
+    from nightjar.jobs.live.requests import LiveRequests
+    from nightjar.jobs.search.unindexed import find_unindexed
     from nightjar.pipeline.search.index import index_texts
     from nightjar.workers.embedder.spec import read_embedder_spec
 

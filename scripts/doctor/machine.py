@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from nightjar.config.errors import NightjarError
 from nightjar.config.installation import rebuild_line
 from nightjar.config.version import NIGHTJAR_VERSION
-from nightjar.jobs.doing import BUSY_CORES
+from nightjar.jobs.machines.doing import BUSY_CORES
 from nightjar.scripts.doctor.check import GIB, Check, gib
 from nightjar.scripts.doctor.programs import program_checks
 from nightjar.scripts.doctor.work import CRASHES_OF_S, model_checks, work_checks
@@ -78,10 +78,11 @@ async def _work(settings: Settings, checks: list[Check]) -> list[Check]:
     """The clock and the queues, if MongoDB is up."""
     from nightjar.config.embedded import mongo_url
     from nightjar.config.errors import SchemaError
-    from nightjar.jobs.database import Access, DatabaseError, connect
+    from nightjar.jobs.database import Access, connect
+    from nightjar.jobs.machines.workers import recent_crashes
+    from nightjar.jobs.mongo import DatabaseError
     from nightjar.jobs.status.overview import read_overview
     from nightjar.jobs.status.views import ServiceState
-    from nightjar.jobs.workers import recent_crashes
 
     by_name = {check.name: check for check in checks}
     if not by_name["mongo"].found.startswith("up"):

@@ -12,8 +12,8 @@ from nightjar.scripts.doctor.check import Check, gib
 
 if TYPE_CHECKING:
     from nightjar.config.settings import Settings
+    from nightjar.jobs.machines.worker_documents import CrashDocument
     from nightjar.jobs.status.views import Overview, QueueView, WorkerView
-    from nightjar.jobs.worker_documents import CrashDocument
     from nightjar.workers.library.inventory import Held
 
 CRASHES_OF_S = 86_400

@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 
 from nightjar.config.errors import UsageError
-from nightjar.jobs.account_documents import Role, TokenLimits, TokenScope
+from nightjar.jobs.accounts.documents import Role, TokenLimits, TokenScope
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,59}")
 RESERVED = ("owner", "nobody")

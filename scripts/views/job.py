@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from nightjar.config.counting import how_many
-from nightjar.jobs.routed import JobRoute, asked_as
+from nightjar.jobs.routing.routed import JobRoute, asked_as
 from nightjar.jobs.variants import contestant_name
 from nightjar.scripts.views.output import console, plain, table
 

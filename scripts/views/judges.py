@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from nightjar.scripts.views.output import plain
 
 if TYPE_CHECKING:
-    from nightjar.jobs.database import Database
     from nightjar.jobs.documents import Run
+    from nightjar.jobs.mongo import Database
     from nightjar.pipeline.judging.checkup import Checkup, Discernment
     from nightjar.pipeline.judging.resistance import InjectionResult
 

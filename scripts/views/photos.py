@@ -10,7 +10,7 @@ from nightjar.scripts.views.output import console, plain, table
 
 if TYPE_CHECKING:
     from nightjar.config.settings import Settings
-    from nightjar.jobs.database import Database
+    from nightjar.jobs.mongo import Database
     from nightjar.workers.photos.search import FoundPhoto
 
 T = TypeVar("T")
@@ -36,7 +36,7 @@ def show_photos(photos: Sequence[FoundPhoto]) -> None:
 def announce(settings: Settings) -> None:
     """Tells hosts that share the database which one serves photos. Says so where that cannot be told now."""
     from nightjar.config.home_id import home_id
-    from nightjar.jobs.photo_homes import announce_photos
+    from nightjar.jobs.search.photo_homes import announce_photos
     from nightjar.workers.photos.store import read_indexes, this_host
 
     served = [index for index in read_indexes(settings.home) if index.served_here]
@@ -51,7 +51,7 @@ def announce(settings: Settings) -> None:
 def notices_of_others(settings: Settings) -> list[str]:
     """Which other hosts serve photos, a sentence each."""
     from nightjar.config.home_id import home_id
-    from nightjar.jobs.photo_homes import elsewhere_notice, photos_elsewhere
+    from nightjar.jobs.search.photo_homes import elsewhere_notice, photos_elsewhere
 
     async def ask(database: Database) -> list[str]:
         return [elsewhere_notice(home) for home in await photos_elsewhere(home_id(settings.home), database)]
@@ -62,7 +62,7 @@ def notices_of_others(settings: Settings) -> list[str]:
 def forget_host(host: str) -> None:
     """Forgets what that host said of its photos. Raises UnknownNameError where it said nothing."""
     from nightjar.config.errors import UnknownNameError
-    from nightjar.jobs.photo_homes import forget_photo_host, photos_elsewhere
+    from nightjar.jobs.search.photo_homes import forget_photo_host, photos_elsewhere
     from nightjar.scripts.session import open_session, run_async
 
     async def forget() -> None:

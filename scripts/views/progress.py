@@ -10,7 +10,7 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from nightjar.config.counting import how_many
-from nightjar.jobs.doing import Activity, Doing, Reporter, Stillness
+from nightjar.jobs.machines.doing import Activity, Doing, Reporter, Stillness
 from nightjar.scripts.views.output import plain
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 from time import monotonic
 
-from nightjar.jobs.doing import Doing, Reporter, Stillness
+from nightjar.jobs.machines.doing import Doing, Reporter, Stillness
 from nightjar.scripts.views.output import plain
 
 LOOK_S = 0.2

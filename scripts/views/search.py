@@ -10,7 +10,7 @@ from nightjar.config.counting import how_many
 from nightjar.scripts.views.output import emit_json, plain
 
 if TYPE_CHECKING:
-    from nightjar.jobs.vector_reading import HitPlace
+    from nightjar.jobs.search.vector_reading import HitPlace
     from nightjar.pipeline.search.duplicates import EqualGroup
     from nightjar.pipeline.search.question import SearchAnswer
 

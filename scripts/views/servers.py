@@ -87,7 +87,8 @@ def _embedded(found: ServerStatus) -> ServerView:
 
 
 async def _configured_mongo(settings: Settings) -> ServerView:
-    from nightjar.jobs.database import Access, address, connect
+    from nightjar.config.urls import address
+    from nightjar.jobs.database import Access, connect
 
     assert settings.mongo_url is not None
     where = address(settings.mongo_url)
@@ -102,7 +103,7 @@ async def _configured_mongo(settings: Settings) -> ServerView:
 
 
 async def _configured_redis(settings: Settings) -> ServerView:
-    from nightjar.jobs.database import address
+    from nightjar.config.urls import address
     from nightjar.jobs.queue import Doorbell
 
     assert settings.redis_url is not None

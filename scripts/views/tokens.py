@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from nightjar.jobs.account_documents import ApiToken
+from nightjar.jobs.accounts.documents import ApiToken
+from nightjar.jobs.accounts.token_ledger import TokenUsage, limit_words
 from nightjar.jobs.remote_models import usd_text
-from nightjar.jobs.token_ledger import TokenUsage, limit_words
 from nightjar.scripts.views.output import console, plain, table
 
 

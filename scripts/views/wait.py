@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from rich.progress import Progress as Bar
 
     from nightjar.config.settings import Settings
-    from nightjar.jobs.database import Database
     from nightjar.jobs.documents import Run
     from nightjar.jobs.ending import Ending, GateResult, GateVerdict
+    from nightjar.jobs.mongo import Database
 
 POLL_S = 0.5
 TELL_EVERY_S = 30.0
@@ -132,7 +132,7 @@ async def _look(run: Run, database: Database) -> tuple[Ended, str]:
 async def hint(run: Run, database: Database) -> str:
     """Why the run may not be moving; empty where workers are at it."""
     from nightjar.jobs.backlog import has_open_jobs, live_slots, live_workers
-    from nightjar.jobs.model_files import replying_models
+    from nightjar.jobs.runs.model_files import replying_models
 
     if run.status is RunStatus.ACTIVE:
         needed = [name for name in replying_models(run) if await has_open_jobs(run.id, database, model=name)]
@@ -150,9 +150,9 @@ async def hint(run: Run, database: Database) -> str:
 
 async def unserved_notes(run: Run, settings: Settings, database: Database) -> tuple[str, ...]:
     """Says of which models nobody has seen a worker lately, and in which database: another one may have been meant."""
-    from nightjar.jobs.auto_workers import live_autos
-    from nightjar.jobs.database import address
-    from nightjar.jobs.workers import LATELY_S, served_lately
+    from nightjar.config.urls import address
+    from nightjar.jobs.machines.auto_workers import live_autos
+    from nightjar.jobs.machines.workers import LATELY_S, served_lately
 
     models = _needed(run)
     served = await served_lately(models, database)
@@ -171,7 +171,7 @@ async def unserved_notes(run: Run, settings: Settings, database: Database) -> tu
 
 def _needed(run: Run) -> list[str]:
     """Models that the run's jobs are for, now or later."""
-    from nightjar.jobs.model_files import replying_models
+    from nightjar.jobs.runs.model_files import replying_models
 
     judges = run.judging.wanted.judges if run.judging.wanted is not None else ()
     helping = [*judges, *([run.embed_model] if run.embed_model else [])]

@@ -18,7 +18,8 @@ from typing import Any
 
 from nightjar.config.embedded import service_urls
 from nightjar.config.settings import Settings
-from nightjar.jobs.database import Database, connect
+from nightjar.jobs.database import connect
+from nightjar.jobs.mongo import Database
 from tests.shell import Shell
 
 WITHIN_S = 150

@@ -11,8 +11,9 @@ from typing import Any
 
 from nightjar.config.embedded import service_urls
 from nightjar.config.settings import Settings
-from nightjar.jobs.database import Database, connect
+from nightjar.jobs.database import connect
 from nightjar.jobs.documents import SequenceDocument
+from nightjar.jobs.mongo import Database
 from nightjar.jobs.sequences import Sequence
 from nightjar.jobs.states import JobStatus, RunStatus
 from tests.documents import a_turn

@@ -11,10 +11,11 @@ from pydantic import SecretStr
 
 from nightjar.config.errors import LiveError
 from nightjar.config.live_settings import LiveSettings
-from nightjar.jobs.database import Database, connect
+from nightjar.jobs.database import connect
 from nightjar.jobs.documents import Job
-from nightjar.jobs.live import LiveReply, LiveRequests
+from nightjar.jobs.live.requests import LiveReply, LiveRequests
 from nightjar.jobs.live_request import LiveAsk
+from nightjar.jobs.mongo import Database
 from nightjar.jobs.queue import Doorbell
 from tests.demo_engine import DEMO
 from tests.home import DATABASE, Home, eventually

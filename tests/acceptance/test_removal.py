@@ -14,7 +14,8 @@ import pytest
 
 from nightjar.config.embedded import service_urls
 from nightjar.config.settings import Settings
-from nightjar.jobs.database import Database, connect
+from nightjar.jobs.database import connect
+from nightjar.jobs.mongo import Database
 from tests import factories
 from tests.shell import Shell
 

@@ -20,8 +20,9 @@ from jsonschema import Draft202012Validator
 from nightjar.config import embedded
 from nightjar.config.embedded import ServiceUrls
 from nightjar.config.settings import Settings
-from nightjar.jobs.database import Database, connect
+from nightjar.jobs.database import connect
 from nightjar.jobs.documents import Job, Run
+from nightjar.jobs.mongo import Database
 from nightjar.jobs.withheld import WHY_WITHHELD, WITHHELD
 from nightjar.pipeline.exports.write import FORMATS
 from tests.integration.web.conftest import visiting

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from nightjar.jobs.database import Database
 from nightjar.jobs.documents import Run
+from nightjar.jobs.mongo import Database
 from nightjar.jobs.sequences import Sequence
 from nightjar.pipeline.runs.producer import enqueue
 from nightjar.pipeline.runs.request import make_request

@@ -8,8 +8,8 @@ import pytest
 
 from nightjar.jobs import ownership
 from nightjar.jobs.commits import Commits
-from nightjar.jobs.database import Database
 from nightjar.jobs.documents import Job
+from nightjar.jobs.mongo import Database
 from nightjar.jobs.parameters import Parameters
 from nightjar.workers.process.heartbeat import Tally
 from nightjar.workers.process.held_jobs import Hold

@@ -10,11 +10,11 @@ from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from nightjar.config.errors import NightjarError
-from nightjar.jobs import control
 from nightjar.jobs.documents import Run
 from nightjar.jobs.identity import digest
 from nightjar.jobs.lookup import find_run
 from nightjar.jobs.mongo import Database
+from nightjar.jobs.runs import control
 from nightjar.web.api.answers import json_answer
 from nightjar.web.auth.roles import Action
 from nightjar.web.openai.bodies import read_json

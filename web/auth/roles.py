@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from enum import StrEnum
 
-from nightjar.jobs.account_documents import Role, TokenScope
+from nightjar.jobs.accounts.documents import Role, TokenScope
 
 
 class Action(StrEnum):

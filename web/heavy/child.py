@@ -33,7 +33,8 @@ async def _work(answers: Any) -> None:
     from pydantic import SecretStr
 
     from nightjar.config.errors import NightjarError
-    from nightjar.jobs.database import Access, DatabaseError, connect
+    from nightjar.jobs.database import Access, connect
+    from nightjar.jobs.mongo import DatabaseError
     from nightjar.web.heavy.work import WORK
 
     where = json.loads(sys.stdin.readline())

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from statistics import fmean
 
-from nightjar.jobs.machine_documents import CardReading, MachineReading
+from nightjar.jobs.machines.machine_documents import CardReading, MachineReading
 from nightjar.pipeline.report.page.chart import Axis, Chart, ChartKind, Point
 
 BUCKETS = 144

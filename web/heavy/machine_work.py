@@ -6,8 +6,8 @@ import asyncio
 import json
 from datetime import timedelta
 
-from nightjar.jobs.database import Database
-from nightjar.jobs.machine_readings import read_readings, this_minute
+from nightjar.jobs.machines.machine_readings import read_readings, this_minute
+from nightjar.jobs.mongo import Database
 from nightjar.pipeline.report.page.html import drawing
 from nightjar.web.heavy.machine_charts import machine_charts
 

@@ -7,7 +7,7 @@ import json
 from dataclasses import asdict, replace
 
 from nightjar.config.load_settings import LoadSettings
-from nightjar.jobs.database import Database
+from nightjar.jobs.mongo import Database
 from nightjar.web.heavy.folders import settings_in
 from nightjar.workers.library.describe import describe
 from nightjar.workers.library.find import find_model

@@ -6,7 +6,7 @@ import asyncio
 import json
 from pathlib import Path
 
-from nightjar.jobs.database import Database
+from nightjar.jobs.mongo import Database
 from nightjar.pipeline.suites.read import read_suite
 
 

@@ -11,10 +11,9 @@ from pathlib import Path
 from nightjar.config.errors import NightjarError, UsageError
 from nightjar.config.home_id import home_id
 from nightjar.config.version import NIGHTJAR_VERSION
-from nightjar.jobs.database import Database
-from nightjar.jobs.documents import utc_now
 from nightjar.jobs.lookup import find_run
-from nightjar.jobs.photo_homes import elsewhere_notice, photos_elsewhere
+from nightjar.jobs.mongo import Database, utc_now
+from nightjar.jobs.search.photo_homes import elsewhere_notice, photos_elsewhere
 from nightjar.pipeline.collect.collector import collect
 from nightjar.pipeline.compare.baseline import since_baseline
 from nightjar.pipeline.compare.comparison import Comparison, PairBy, compare_sides, pair_up, sides, unpaired

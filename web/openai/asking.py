@@ -10,15 +10,15 @@ from typing import TypeVar
 from fastapi import Request
 
 from nightjar.config.errors import ModelError, ParameterError, UnknownNameError
+from nightjar.jobs.accounts.token_ledger import TokenPayer
 from nightjar.jobs.backlog import live_workers
-from nightjar.jobs.live import LiveReply
+from nightjar.jobs.live.requests import LiveReply
+from nightjar.jobs.live.task import LiveTask
 from nightjar.jobs.live_request import LiveAsk
-from nightjar.jobs.live_task import LiveTask
 from nightjar.jobs.memory import SHARED, check_memory
 from nightjar.jobs.models import ModelKind
 from nightjar.jobs.parameters import check
 from nightjar.jobs.published import all_published
-from nightjar.jobs.token_ledger import TokenPayer
 from nightjar.web.openai.refusals import RefusedFieldError
 from nightjar.web.site import site_of
 from nightjar.web.visitors import visitor_of

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 from fastapi import Request
 
+from nightjar.jobs.live.reply_cache import FollowedReply
+from nightjar.jobs.live.reply_key import CacheMode
 from nightjar.jobs.live_request import LiveAsk
-from nightjar.jobs.reply_cache import FollowedReply
-from nightjar.jobs.reply_key import CacheMode
 from nightjar.web.openai.asking import on_account
 from nightjar.web.openai.refusals import RefusedFieldError
 from nightjar.web.site import site_of

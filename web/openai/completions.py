@@ -10,9 +10,9 @@ from typing import Any
 from fastapi import Request
 from fastapi.responses import Response
 
+from nightjar.jobs.live.state import LiveEnd
+from nightjar.jobs.live.text import LivePiece
 from nightjar.jobs.live_request import LiveAsk
-from nightjar.jobs.live_state import LiveEnd
-from nightjar.jobs.live_text import LivePiece
 from nightjar.web.auth.roles import Action
 from nightjar.web.openai.asking import asker, named_model, told_without, with_memory
 from nightjar.web.openai.bodies import read_json

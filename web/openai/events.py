@@ -10,10 +10,10 @@ from fastapi.responses import JSONResponse, Response, StreamingResponse
 
 from nightjar.config.errors import NightjarError
 from nightjar.config.redact import redact_text
-from nightjar.jobs.live_state import LiveEnd
-from nightjar.jobs.live_text import LivePiece
+from nightjar.jobs.live.reply_cache import FollowedReply
+from nightjar.jobs.live.state import LiveEnd
+from nightjar.jobs.live.text import LivePiece
 from nightjar.jobs.mongo import DatabaseError
-from nightjar.jobs.reply_cache import FollowedReply
 from nightjar.web.openai.asking import GONE
 from nightjar.web.openai.refusals import openai_error
 from nightjar.web.openai.schema import SamplingFields

@@ -15,8 +15,8 @@ from fastapi import Request
 from fastapi.responses import JSONResponse, Response
 
 from nightjar.jobs.identity import MOST_SEED
-from nightjar.jobs.live import LiveReply
-from nightjar.jobs.live_task import LiveTask, TaskKind
+from nightjar.jobs.live.requests import LiveReply
+from nightjar.jobs.live.task import LiveTask, TaskKind
 from nightjar.web.openai.asking import GONE, asker, submit_all, told_without
 from nightjar.web.openai.refusals import RefusedFieldError
 from nightjar.web.openai.schema import CompletionRequest

@@ -16,8 +16,8 @@ from nightjar.config.errors import CancelledReplyError, LiveError, UsageError
 from nightjar.jobs.backlog import live_workers
 from nightjar.jobs.live_request import read_conversation
 from nightjar.jobs.models import ModelSource
-from nightjar.jobs.policies import RoutingPolicy, active_policy
 from nightjar.jobs.published import published
+from nightjar.jobs.routing.policies import RoutingPolicy, active_policy
 from nightjar.pipeline.routing.nearest import opening_prompt
 from nightjar.pipeline.routing.route import CHARS_PER_TOKEN, CandidateHealth, RequestFeatures, Routed, route
 from nightjar.web.openai.asking import asker, told_without

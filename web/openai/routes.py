@@ -10,8 +10,8 @@ from fastapi.responses import JSONResponse, Response
 
 from nightjar.config.errors import UnknownNameError
 from nightjar.jobs.documents import PublishedModel
-from nightjar.jobs.policies import is_routed
 from nightjar.jobs.published import all_published
+from nightjar.jobs.routing.policies import is_routed
 from nightjar.web.auth.roles import Action
 from nightjar.web.openai.asking import asker, named_model, told_without, with_memory
 from nightjar.web.openai.bodies import read_json

@@ -11,9 +11,9 @@ from typing import Any
 from fastapi import Request
 
 from nightjar.config.errors import NightjarError, ServiceError
-from nightjar.jobs.live_state import LiveEnd
-from nightjar.jobs.live_text import LivePiece
-from nightjar.jobs.reply_cache import FollowedReply
+from nightjar.jobs.live.reply_cache import FollowedReply
+from nightjar.jobs.live.state import LiveEnd
+from nightjar.jobs.live.text import LivePiece
 from nightjar.web.site import Site
 from nightjar.web.streams.leaving import leave_replies
 

@@ -13,8 +13,8 @@ from typing import Any
 from fastapi import Request
 from fastapi.responses import JSONResponse, Response
 
+from nightjar.jobs.live.task import LiveTask, TaskKind
 from nightjar.jobs.live_request import LiveAsk, live_sequence
-from nightjar.jobs.live_task import LiveTask, TaskKind
 from nightjar.web.auth.roles import Action
 from nightjar.web.openai.asking import GONE, asker, named_model, named_or_served, on_account, told_without
 from nightjar.web.openai.bodies import read_json

@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from nightjar.jobs.identity import MOST_SEED
+from nightjar.jobs.live.state import LiveEnd
+from nightjar.jobs.live.text import LivePiece, TextPart
 from nightjar.jobs.live_request import LiveAsk
-from nightjar.jobs.live_state import LiveEnd
-from nightjar.jobs.live_text import LivePiece, TextPart
 from nightjar.jobs.records import TokenChance
 from nightjar.web.openai.refusals import RefusedFieldError
 from nightjar.web.openai.schema import ChatRequest, SamplingFields

@@ -13,7 +13,7 @@ from nightjar.config.errors import UnknownNameError, UsageError
 from nightjar.jobs.documents import Run
 from nightjar.jobs.lookup import find_run, suite_names
 from nightjar.jobs.mongo import Database
-from nightjar.jobs.nights import Baseline
+from nightjar.jobs.nights.documents import Baseline
 from nightjar.jobs.states import EVALUATIONS
 from nightjar.jobs.status.run import list_runs
 from nightjar.pipeline.report.page.grid import Cell

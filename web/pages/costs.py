@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, timedelta
 
 from nightjar.config.counting import how_many
-from nightjar.jobs.policies import RoutingPolicy, all_policies
 from nightjar.jobs.remote_models import usd_text
+from nightjar.jobs.routing.policies import RoutingPolicy, all_policies
 from nightjar.jobs.status.ledger import (
     BudgetedRun,
     LedgerCell,
@@ -25,6 +25,7 @@ from nightjar.pipeline.routing.words import coverage
 from nightjar.web.pages.declare import Visit, page
 from nightjar.web.pages.policy_facts import policy_path, read_savings, read_stale
 from nightjar.web.pages.words import linked, made_table, run_address, whole_number
+from nightjar.web.savings import site_savings
 from nightjar.web.sheet import Choice, Field, Form, Said, Section, Sheet
 from nightjar.workers.library.endpoints import RemoteEndpoint
 from nightjar.workers.library.registry import read_registry
@@ -82,7 +83,7 @@ async def build_costs(visit: Visit) -> Sheet:
                 table=made_table("policies", POLICIES, [await _policy(policy, visit, now) for policy in policies]),
                 empty=NO_POLICY,
             ),
-            *([await _savings_section(visit, policies)] if policies else []),
+            await _savings_section(visit, policies),
         ),
     )
 
@@ -200,14 +201,26 @@ async def _policy(policy: RoutingPolicy, visit: Visit, now: datetime) -> tuple[C
 
 
 async def _savings_section(visit: Visit, policies: list[RoutingPolicy]) -> Section:
+    """Of conversations in runs by their policies, and of live requests by the reference model: two questions, so that
+    they are never added up.
+    """
     found = await read_savings(policies, visit.site.database)
-    rows = ((policy, whole_number(count), saved.text, saved.words) for policy, count, saved in found)
+    rows = [(policy, whole_number(count), saved.text, saved.words) for policy, count, saved in found]
+    if answered := visit.site.meters.answers.requests:
+        live = await site_savings(visit.site)
+        rows.append(("live requests", whole_number(answered), live.text, live.assumption))
+        kept = visit.site.meters.totals.saved_usd
+        if kept is not None:
+            cached = whole_number(visit.site.meters.totals.cached)
+            rows.append(("of these from the cache", cached, usd_text(kept), "What they cost when they were computed."))
     return Section(
         id="savings-section",
         heading="Savings",
-        hint="US dollars at endpoints, with a 95 % interval, of conversations in runs; live requests are not in it.",
-        table=made_table("savings", ("policy", "conversations>", "saved>", "how that is meant"), rows),
-        empty="No run has asked a policy yet: `nightjar enqueue --suite SUITE --model router:NAME` does.",
+        hint="US dollars at endpoints, with a 95 % interval: of conversations in runs against their policy's default, "
+        "of live requests since this server started against the reference model.",
+        table=made_table("savings", ("of", "answered>", "saved>", "how that is meant"), rows),
+        empty="No run has asked a policy yet (`nightjar enqueue --suite SUITE --model router:NAME` does), and nobody "
+        "this server.",
     )
 
 

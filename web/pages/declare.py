@@ -13,7 +13,7 @@ from fastapi.responses import HTMLResponse, JSONResponse, Response
 from markupsafe import escape
 
 from nightjar.config.errors import NightjarError
-from nightjar.jobs.accounts import audit
+from nightjar.jobs.accounts.access import audit
 from nightjar.pipeline.report.data.safe import visible
 from nightjar.web.auth.roles import Action
 from nightjar.web.render import NavLink

@@ -9,8 +9,8 @@ from urllib.parse import urlsplit
 from fastapi import HTTPException, Request
 from fastapi.responses import RedirectResponse, Response
 
-from nightjar.jobs.account_documents import User
-from nightjar.jobs.accounts import audit, begin_session, end_session, has_users, redeem_key
+from nightjar.jobs.accounts.access import audit, begin_session, end_session, has_users, redeem_key
+from nightjar.jobs.accounts.documents import User
 from nightjar.web.auth.roles import Action
 from nightjar.web.pages.declare import read_fields
 from nightjar.web.routing import Route

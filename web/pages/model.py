@@ -7,7 +7,7 @@ import json
 from typing import Any
 
 from nightjar.config.errors import UnknownNameError, UsageError
-from nightjar.jobs.places import let_go, pin_model, want_model, wanted_models
+from nightjar.jobs.live.places import let_go, pin_model, want_model, wanted_models
 from nightjar.jobs.status.workers import read_serving
 from nightjar.pipeline.report.data.numbers import ABSENT
 from nightjar.web.auth.roles import Action

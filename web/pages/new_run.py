@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from nightjar.config.counting import how_many
 from nightjar.config.errors import NightjarError
 from nightjar.jobs.lookup import suite_names
-from nightjar.jobs.policies import all_policies
+from nightjar.jobs.routing.policies import all_policies
 from nightjar.pipeline.report.page.grid import Table
 from nightjar.pipeline.suites.catalogue import bundled
 from nightjar.web.auth.roles import Action

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from nightjar.config.errors import NightjarError
 from nightjar.jobs.documents import Run
-from nightjar.jobs.model_files import replying_models
+from nightjar.jobs.machines.speeds import newest_speed
 from nightjar.jobs.mongo import Database
 from nightjar.jobs.published import published
-from nightjar.jobs.speeds import newest_speed
+from nightjar.jobs.runs.model_files import replying_models
 from nightjar.jobs.status.forecast import seconds_for, usual_turn
 from nightjar.pipeline.report.page.grid import Table
 from nightjar.web.pages.model import find_held, look_json, model_task

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from nightjar.config.counting import how_many
-from nightjar.jobs import control
 from nightjar.jobs.documents import Run
+from nightjar.jobs.runs import control
 from nightjar.jobs.states import EVALUATIONS, TERMINAL_RUNS, RunStatus
 from nightjar.jobs.status.views import Overview
 from nightjar.web.auth.roles import Action

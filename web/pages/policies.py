@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from nightjar.jobs.lookup import evaluation_names
-from nightjar.jobs.policies import PolicyKind, RoutingPolicy, TagRule, activate_policy, find_policy
+from nightjar.jobs.routing.policies import PolicyKind, RoutingPolicy, TagRule, activate_policy, find_policy
 from nightjar.pipeline.report.data.numbers import ABSENT
 from nightjar.pipeline.report.page.grid import Cell
 from nightjar.pipeline.routing.words import check_worth, coverage, nearest_words, needs_force, worth

@@ -7,8 +7,8 @@ from datetime import datetime
 
 from nightjar.jobs.documents import Run
 from nightjar.jobs.mongo import Database
-from nightjar.jobs.policies import RoutingPolicy
 from nightjar.jobs.published import published
+from nightjar.jobs.routing.policies import RoutingPolicy
 from nightjar.jobs.status.ledger import known_costs, paid_elsewhere, routed_conversations
 from nightjar.pipeline.routing.run_savings import RunSavings, SavingsEvidence, run_savings
 from nightjar.pipeline.routing.words import stale_words

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass
 
-from nightjar.jobs.control import pinned_runs
 from nightjar.jobs.documents import Job, Run
 from nightjar.jobs.lookup import find_run
+from nightjar.jobs.runs.control import pinned_runs
 from nightjar.jobs.states import TERMINAL_RUNS, JobKind, JobStatus, RunStatus
 from nightjar.jobs.status.grid import SequenceCell, sequence_grid
 from nightjar.jobs.status.run import RunDetail, RunModelView, describe_run

@@ -6,10 +6,10 @@ import asyncio
 
 from nightjar.config.counting import how_many
 from nightjar.config.errors import UsageError
-from nightjar.jobs import control
 from nightjar.jobs.documents import Run
 from nightjar.jobs.lookup import find_run
-from nightjar.jobs.removal import remove_run
+from nightjar.jobs.runs import control
+from nightjar.jobs.runs.removal import remove_run
 from nightjar.web.auth.roles import Action
 from nightjar.web.pages.declare import Done, Visit, post_action
 from nightjar.web.pages.words import run_address

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from nightjar.jobs.nights import Schedule
+from nightjar.jobs.nights.documents import Schedule
 from nightjar.jobs.reading import read_each
 from nightjar.pipeline.nights.ticks import next_tick
 from nightjar.pipeline.report.data.numbers import ABSENT

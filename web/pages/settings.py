@@ -5,10 +5,10 @@ from __future__ import annotations
 from nightjar.config.keys import key_paths
 from nightjar.config.redact import redact_text
 from nightjar.config.settings import Settings
-from nightjar.jobs.account_documents import ApiToken, AuditEntry, User
-from nightjar.jobs.documents import utc_now
+from nightjar.jobs.accounts.documents import ApiToken, AuditEntry, User
+from nightjar.jobs.accounts.token_ledger import TokenUsage, limit_words, usage_of_tokens
+from nightjar.jobs.mongo import utc_now
 from nightjar.jobs.remote_models import usd_text
-from nightjar.jobs.token_ledger import TokenUsage, limit_words, usage_of_tokens
 from nightjar.pipeline.report.data.numbers import ABSENT, whole
 from nightjar.web.auth.roles import Action
 from nightjar.web.pages.declare import Visit, page

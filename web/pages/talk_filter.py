@@ -11,7 +11,7 @@ from nightjar.config.errors import UsageError
 from nightjar.jobs.documents import Run
 from nightjar.jobs.mongo import Database
 from nightjar.jobs.parameters import FinishReason
-from nightjar.jobs.routed import asked_query
+from nightjar.jobs.routing.routed import asked_query
 from nightjar.jobs.states import JobKind, JobStatus
 from nightjar.jobs.status.transcript import jobs_scored
 from nightjar.web.pages.declare import Visit

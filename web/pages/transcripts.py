@@ -9,7 +9,7 @@ from nightjar.config.errors import UsageError
 from nightjar.jobs.documents import Job, Run
 from nightjar.jobs.labels import label_job
 from nightjar.jobs.lookup import find_run
-from nightjar.jobs.routed import JobRoute
+from nightjar.jobs.routing.routed import JobRoute
 from nightjar.jobs.states import JobStatus
 from nightjar.jobs.status.transcript import ShownScore, ShownTranscript, ShownTurn, read_transcripts, scorers_of
 from nightjar.web.auth.roles import Action

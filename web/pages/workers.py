@@ -9,10 +9,10 @@ from pathlib import Path
 
 from markupsafe import Markup
 
-from nightjar.jobs.machine_readings import this_minute
+from nightjar.jobs.machines.machine_readings import this_minute
+from nightjar.jobs.machines.worker_documents import CrashDocument
+from nightjar.jobs.machines.workers import recent_crashes
 from nightjar.jobs.status.workers import read_workers
-from nightjar.jobs.worker_documents import CrashDocument
-from nightjar.jobs.workers import recent_crashes
 from nightjar.pipeline.report.page.grid import text_table
 from nightjar.web.heavy.pool import PATIENCE_S, HeavyTask
 from nightjar.web.pages.declare import Visit, page

@@ -12,9 +12,9 @@ from fastapi import Request
 
 from nightjar.config.errors import NightjarError
 from nightjar.config.redact import redact_text
-from nightjar.jobs.live import LiveReply
+from nightjar.jobs.live.requests import LiveReply
+from nightjar.jobs.live.state import LiveEnd
 from nightjar.jobs.live_request import LiveAsk
-from nightjar.jobs.live_state import LiveEnd
 from nightjar.jobs.mongo import DatabaseError
 from nightjar.web.openai.streams import WAITING, WAITING_S, sse
 from nightjar.web.site import Site

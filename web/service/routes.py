@@ -10,8 +10,8 @@ from fastapi import Request
 from fastapi.responses import JSONResponse, Response
 
 from nightjar.config.errors import LiveError
+from nightjar.jobs.live.state import LiveEnd
 from nightjar.jobs.live_request import LiveAsk
-from nightjar.jobs.live_state import LiveEnd
 from nightjar.web.auth.roles import Action
 from nightjar.web.openai.asking import GONE, asker, named_or_served
 from nightjar.web.openai.bodies import read_json

@@ -8,8 +8,8 @@ from typing import Any
 
 import structlog
 
+from nightjar.jobs.live.reply_cache import FollowedReply
 from nightjar.jobs.periodic import end_task
-from nightjar.jobs.reply_cache import FollowedReply
 
 _log = structlog.get_logger()
 

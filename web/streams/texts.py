@@ -11,8 +11,8 @@ from fastapi import Request
 from fastapi.responses import StreamingResponse
 
 from nightjar.config.errors import ServiceError, UnknownNameError
-from nightjar.jobs import live_bell
 from nightjar.jobs.documents import Job
+from nightjar.jobs.live import bell as live_bell
 from nightjar.jobs.lookup import find_run
 from nightjar.jobs.states import JobKind
 from nightjar.web.auth.roles import Action

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from nightjar.config.errors import ModelError, ParameterError
-from nightjar.jobs.live_task import TaskKind
+from nightjar.jobs.live.task import TaskKind
 from nightjar.jobs.parameters import Parameters
 from nightjar.jobs.sequences import Sequence as PromptSequence
 from nightjar.workers.conversation.given_text import GivenText, complete_given, given_parameters

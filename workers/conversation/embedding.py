@@ -6,8 +6,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from nightjar.jobs.database import Database
 from nightjar.jobs.documents import Job
+from nightjar.jobs.mongo import Database
 from nightjar.jobs.patience import patiently
 from nightjar.jobs.records import Similarity
 from nightjar.jobs.sequences import Mode

@@ -17,9 +17,9 @@ from nightjar.jobs.identity import MOST_SEED, turn_seed
 from nightjar.jobs.models import SpeedProbe
 from nightjar.jobs.parameters import Policy, Resolved
 from nightjar.jobs.records import Draw, Summary, TurnRecord
+from nightjar.jobs.search.text_embedder import TextEmbedder
 from nightjar.jobs.sequences import PLAIN, Choices, Mode
 from nightjar.jobs.sequences import Sequence as PromptSequence
-from nightjar.jobs.text_embedder import TextEmbedder
 from nightjar.workers.conversation.choice_ids import ChoicePlan, plan_choices, turn_alone
 from nightjar.workers.conversation.likelihoods import LikelihoodDialogue
 from nightjar.workers.conversation.local_model import LocalModel

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from nightjar.jobs.memory import KeptTurn, MemoryScope
-from nightjar.jobs.text_embedder import TextEmbedder
+from nightjar.jobs.search.text_embedder import TextEmbedder
 from nightjar.workers.conversation.remembering import StoredFact
 
 

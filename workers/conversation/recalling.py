@@ -6,7 +6,7 @@ from functools import partial
 
 from nightjar.config.errors import ModelError
 from nightjar.jobs.records import TurnRecord
-from nightjar.jobs.text_embedder import TextEmbedder
+from nightjar.jobs.search.text_embedder import TextEmbedder
 from nightjar.workers.conversation.plan import Asked, PromptPlan, plan_quoting, plan_window
 from nightjar.workers.conversation.prompts import exchange_of
 from nightjar.workers.conversation.recall import LeftOutExchange, Vector, nearest_exchanges, quotation, recalled_text

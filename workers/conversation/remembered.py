@@ -22,8 +22,8 @@ from nightjar.workers.conversation.turns import turn_draw, turn_request
 if TYPE_CHECKING:
     from nightjar.jobs.documents import Job, Run
     from nightjar.jobs.parameters import Resolved
+    from nightjar.jobs.search.text_embedder import TextEmbedder
     from nightjar.jobs.sequences import Sequence as PromptSequence
-    from nightjar.jobs.text_embedder import TextEmbedder
     from nightjar.workers.conversation.memories import Memories
     from nightjar.workers.conversation.prompts import Conversation
     from nightjar.workers.conversation.replier import Reply

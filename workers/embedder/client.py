@@ -27,7 +27,7 @@ from nightjar.workers.embedder.spec import READY, EmbedderSpec, read_embedder_sp
 if TYPE_CHECKING:
     from nightjar.config.settings import Settings
     from nightjar.jobs.models import ModelFacts
-    from nightjar.jobs.text_embedder import EmbedderOpener, Vectors
+    from nightjar.jobs.search.text_embedder import EmbedderOpener, Vectors
 
 BATCH_TEXTS = 64
 """Texts in one request; between two others have their turn."""

@@ -14,8 +14,8 @@ import numpy as np
 
 from nightjar.config.errors import ModelFitError, OutputError
 from nightjar.config.hardware import usable_cores
-from nightjar.jobs.doing import Activity, Doing
 from nightjar.jobs.fidelity import Deviations, LoadedSide
+from nightjar.jobs.machines.doing import Activity, Doing
 from nightjar.workers.engine.device import Device
 from nightjar.workers.engine.load_progress import LoadProgress
 from nightjar.workers.fidelity.loads import (

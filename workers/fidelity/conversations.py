@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from nightjar.config.errors import ModelFileError, UsageError
-from nightjar.jobs.database import Database
 from nightjar.jobs.documents import Job, Run, RunModel, SequenceDocument
+from nightjar.jobs.mongo import Database
 from nightjar.jobs.reading import read_each
 from nightjar.jobs.sequences import Sequence as PromptSequence
 from nightjar.jobs.states import JobKind

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import psutil
 
-from nightjar.jobs.machine_documents import CardReading
+from nightjar.jobs.machines.machine_documents import CardReading
 
 T = TypeVar("T")
 

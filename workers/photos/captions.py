@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 from nightjar.config.errors import ModelError, UnknownNameError, UsageError
 from nightjar.config.limited_process import LimitedProcess
 from nightjar.jobs.identity import digest
-from nightjar.jobs.text_embedder import TextEmbedder
+from nightjar.jobs.search.text_embedder import TextEmbedder
 from nightjar.workers.library.digests import DigestCache
 from nightjar.workers.library.gguf.split import parts_of
 from nightjar.workers.photos.find_files import photo_root

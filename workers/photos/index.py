@@ -10,7 +10,7 @@ from pathlib import Path
 
 from nightjar.config.errors import ModelError, UsageError
 from nightjar.config.limited_process import LimitedProcess
-from nightjar.jobs.text_embedder import TextEmbedder
+from nightjar.jobs.search.text_embedder import TextEmbedder
 from nightjar.workers.photos.find_files import PhotoFile, caption_beside, find_photos, photo_root
 from nightjar.workers.photos.opener import photo_opener, refusal_of
 from nightjar.workers.photos.picture_model import PHOTOS_EXTRA, PictureModel, Vector, checked_vectors

@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from nightjar.config.errors import ModelFileError, UsageError
-from nightjar.jobs.rank_fusion import fused
-from nightjar.jobs.text_embedder import TextEmbedder
+from nightjar.jobs.search.rank_fusion import fused
+from nightjar.jobs.search.text_embedder import TextEmbedder
 from nightjar.workers.photos.opener import photo_opener, refusal_of
 from nightjar.workers.photos.picture_model import PictureModel, Vector
 from nightjar.workers.photos.store import NO_TEXT, PhotoIndex, PhotoRecord, read_indexes

@@ -22,11 +22,11 @@ from nightjar.config.hardware import memory_limit
 from nightjar.config.interpreter import NIGHTJAR
 from nightjar.config.settings import Settings
 from nightjar.config.stopping import end_signals
-from nightjar.jobs.auto_workers import end_auto, mark_auto
 from nightjar.jobs.backlog import Waiting, live_workers, waiting_jobs
-from nightjar.jobs.database import Database, DatabaseError
+from nightjar.jobs.live.places import wanted_models
+from nightjar.jobs.machines.auto_workers import end_auto, mark_auto
+from nightjar.jobs.mongo import Database, DatabaseError
 from nightjar.jobs.periodic import every
-from nightjar.jobs.places import wanted_models
 from nightjar.jobs.published import published
 from nightjar.workers.library.memory_model import room_here
 from nightjar.workers.process.choose_model import (

@@ -12,14 +12,14 @@ from typing import Any
 
 from nightjar.config.errors import ModelError, UnknownNameError
 from nightjar.config.settings import Settings
-from nightjar.jobs.database import Database
 from nightjar.jobs.documents import Job, Run
 from nightjar.jobs.fidelity import LoadedSide
 from nightjar.jobs.fidelity_results import FidelityResultPart, MeasuredConversation
-from nightjar.jobs.model_files import fix_file
 from nightjar.jobs.models import ModelFacts
+from nightjar.jobs.mongo import Database
 from nightjar.jobs.patience import patiently
 from nightjar.jobs.reading import read_each
+from nightjar.jobs.runs.model_files import fix_file
 from nightjar.workers.engine.device import this_device
 from nightjar.workers.fidelity.comparison import Compared, LoadComparison, passages_digest, vocabularies
 from nightjar.workers.fidelity.conversations import (

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
-from nightjar.jobs.energy import EnergyKey
+from nightjar.jobs.money.energy import EnergyKey
 
 
 class EnergyMeter:

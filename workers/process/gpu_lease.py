@@ -11,7 +11,7 @@ import structlog
 
 from nightjar.config.errors import UsageError
 from nightjar.jobs import leases
-from nightjar.jobs.database import Database
+from nightjar.jobs.mongo import Database
 from nightjar.jobs.periodic import every
 from nightjar.workers.process.gpus import NONE
 

@@ -10,16 +10,16 @@ from dataclasses import asdict, dataclass
 from time import monotonic
 
 from nightjar.config.version import NIGHTJAR_VERSION
-from nightjar.jobs.database import Database, DatabaseError, Row
-from nightjar.jobs.doing import Activity, Doing
-from nightjar.jobs.energy import EnergyKey, write_energy
 from nightjar.jobs.events import EventKind, Moved
+from nightjar.jobs.machines.doing import Activity, Doing
+from nightjar.jobs.machines.workers import LONGEST_BEAT_S, sign_off, write_beat
 from nightjar.jobs.migrations import SCHEMA_VERSION
 from nightjar.jobs.models import LoadFacts, SpeedProbe
+from nightjar.jobs.money.energy import EnergyKey, write_energy
+from nightjar.jobs.mongo import Database, DatabaseError, Row
 from nightjar.jobs.periodic import board, every
 from nightjar.jobs.states import WorkerStatus
 from nightjar.jobs.troubles import StoredBoard
-from nightjar.jobs.workers import LONGEST_BEAT_S, sign_off, write_beat
 from nightjar.workers.engine.load_progress import LoadProgress
 from nightjar.workers.engine.request import EngineStats
 from nightjar.workers.process.energy import EnergyMeter

@@ -15,9 +15,9 @@ from time import monotonic
 import structlog
 
 from nightjar.jobs import ownership
-from nightjar.jobs.database import Database
 from nightjar.jobs.documents import Job, Run
 from nightjar.jobs.events import EventKind, Moved
+from nightjar.jobs.mongo import Database
 from nightjar.jobs.periodic import every
 from nightjar.jobs.queue import DueJob
 from nightjar.workers.engine.request import EngineStats

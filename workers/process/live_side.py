@@ -11,8 +11,8 @@ from typing import Any
 import structlog
 from pydantic import SecretStr
 
-from nightjar.jobs.live_bell import AGAIN, CANCEL, listen_calls, listen_live
-from nightjar.jobs.live_runs import cancel_live, waiting_live
+from nightjar.jobs.live.bell import AGAIN, CANCEL, listen_calls, listen_live
+from nightjar.jobs.live.runs import cancel_live, waiting_live
 from nightjar.jobs.mongo import Database
 from nightjar.jobs.periodic import every
 from nightjar.jobs.queue import Doorbell, DueJob, Latest

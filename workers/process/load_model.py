@@ -16,7 +16,7 @@ from nightjar.config.load_settings import LoadSettings
 from nightjar.config.settings import Settings
 from nightjar.jobs.models import ModelFacts, ModelKind, SpeedProbe
 from nightjar.jobs.mongo import Database
-from nightjar.jobs.text_embedder import TextEmbedder
+from nightjar.jobs.search.text_embedder import TextEmbedder
 from nightjar.workers.conversation.local import LocalReplier
 from nightjar.workers.conversation.local_embedder import LocalEmbedder
 from nightjar.workers.conversation.replier import Embedder, Replier

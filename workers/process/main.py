@@ -20,14 +20,14 @@ from nightjar.config.logging import bind_process
 from nightjar.config.settings import Settings
 from nightjar.jobs import backlog, schema
 from nightjar.jobs.commits import Commits
-from nightjar.jobs.database import Database
 from nightjar.jobs.leases import dispatcher_is_live
+from nightjar.jobs.machines.speeds import SpeedKey
 from nightjar.jobs.models import ModelSource
+from nightjar.jobs.mongo import Database
 from nightjar.jobs.periodic import board, end_task, every
 from nightjar.jobs.published import publish_model
 from nightjar.jobs.queue import Doorbell, listen
 from nightjar.jobs.schema import SCHEMA_EVERY_S
-from nightjar.jobs.speeds import SpeedKey
 from nightjar.jobs.states import WorkerStatus
 from nightjar.jobs.troubles import StoredBoard
 from nightjar.workers.conversation.local import LocalReplier

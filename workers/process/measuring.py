@@ -12,10 +12,10 @@ from nightjar.config.cpu_meter import CpuMeter
 from nightjar.config.errors import NightjarError
 from nightjar.config.hardware import memory_limit, usable_cores
 from nightjar.config.load_settings import LoadSettings
-from nightjar.jobs.database import Database, DatabaseError
-from nightjar.jobs.doing import BUSY_CORES
+from nightjar.jobs.machines.doing import BUSY_CORES
+from nightjar.jobs.machines.speeds import SpeedKey, keep_speed, known_speed
 from nightjar.jobs.models import ModelKind, SpeedProbe
-from nightjar.jobs.speeds import SpeedKey, keep_speed, known_speed
+from nightjar.jobs.mongo import Database, DatabaseError
 from nightjar.workers.conversation.replier import ServedModel
 from nightjar.workers.engine.device import Device, this_device
 from nightjar.workers.library.find import ModelEntry

@@ -7,7 +7,7 @@ from time import monotonic
 
 import structlog
 
-from nightjar.jobs.doing import STILL_S, Activity, Reporter
+from nightjar.jobs.machines.doing import STILL_S, Activity, Reporter
 from nightjar.workers.process.heartbeat import Heartbeat
 
 SAY_EVERY_S = 1.0

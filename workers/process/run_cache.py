@@ -11,13 +11,13 @@ import structlog
 from pydantic import ValidationError
 
 from nightjar.jobs.backlog import run_states
-from nightjar.jobs.database import Database
 from nightjar.jobs.documents import Run, SequenceDocument
 from nightjar.jobs.hindered import hindered
 from nightjar.jobs.lookup import name_of_run
-from nightjar.jobs.model_files import fix_file, names_model
 from nightjar.jobs.models import LoadFacts, ModelFacts, ModelSource
+from nightjar.jobs.mongo import Database
 from nightjar.jobs.patience import patiently
+from nightjar.jobs.runs.model_files import fix_file, names_model
 from nightjar.jobs.sequences import Sequence
 from nightjar.jobs.states import WORKING_RUNS
 

@@ -6,11 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from nightjar.jobs.documents import utc_now
 from nightjar.jobs.memory import KeptTurn, MemoryScope, facts_of_memory, keep_facts
-from nightjar.jobs.mongo import Database
+from nightjar.jobs.mongo import Database, utc_now
 from nightjar.jobs.patience import patiently
-from nightjar.jobs.text_embedder import TextEmbedder
+from nightjar.jobs.search.text_embedder import TextEmbedder
 from nightjar.workers.conversation.remembering import StoredFact
 
 

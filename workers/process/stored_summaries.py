@@ -13,7 +13,7 @@ from pydantic import TypeAdapter
 from nightjar.config.errors import ServiceError
 from nightjar.jobs.leases import hold
 from nightjar.jobs.mongo import Database, DatabaseError
-from nightjar.jobs.run_summaries import find_run_summary, keep_run_summary
+from nightjar.jobs.runs.summaries import find_run_summary, keep_run_summary
 from nightjar.workers.engine.request import Generation
 
 LEASE_S = 15.0

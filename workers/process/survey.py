@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from nightjar.config.errors import NightjarError
 from nightjar.jobs.backlog import Waiting
+from nightjar.jobs.live.places import ModelWanted
 from nightjar.jobs.models import ModelFacts, ModelKind
-from nightjar.jobs.places import ModelWanted
 from nightjar.workers.library.find import find_model
 from nightjar.workers.library.fit.estimate import memory_on_cpu
 from nightjar.workers.library.fit.fit import CPU_UBATCH, context_of

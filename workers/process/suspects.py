@@ -7,7 +7,7 @@ import asyncio
 import structlog
 
 from nightjar.jobs import backlog, leases
-from nightjar.jobs.database import Database
+from nightjar.jobs.mongo import Database
 from nightjar.jobs.periodic import every
 from nightjar.jobs.queue import DueJob
 from nightjar.workers.process.held_jobs import HeldJobs

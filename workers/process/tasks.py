@@ -26,11 +26,10 @@ from nightjar.config.logging import bind
 from nightjar.config.redact import redact_text
 from nightjar.jobs import ownership
 from nightjar.jobs.commits import Commits
-from nightjar.jobs.database import Database
-from nightjar.jobs.documents import utc_now
-from nightjar.jobs.energy import EnergyKey
 from nightjar.jobs.events import EventKind, Moved
-from nightjar.jobs.live_runs import refuse_live
+from nightjar.jobs.live.runs import refuse_live
+from nightjar.jobs.money.energy import EnergyKey
+from nightjar.jobs.mongo import Database, utc_now
 from nightjar.jobs.records import TurnRecord, cut
 from nightjar.jobs.retry import Again, Counters, Decision, Fault, RetryLimits, decide
 from nightjar.jobs.sequences import Sequence

@@ -10,9 +10,9 @@ from time import monotonic
 import structlog
 
 from nightjar.config.errors import ServiceError
-from nightjar.jobs import live_bell
 from nightjar.jobs.documents import Job
-from nightjar.jobs.live_text import TextMessage, TextPart
+from nightjar.jobs.live import bell as live_bell
+from nightjar.jobs.live.text import TextMessage, TextPart
 from nightjar.jobs.periodic import end_task, every
 from nightjar.jobs.queue import Doorbell
 from nightjar.workers.conversation.replier import SplitText

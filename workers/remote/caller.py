@@ -17,14 +17,14 @@ import structlog
 
 from nightjar.config.errors import ComeBackError, ContextError, EndpointError, ModelError
 from nightjar.config.remote_settings import RemoteSettings
-from nightjar.jobs import spending
 from nightjar.jobs.documents import Job, Run
+from nightjar.jobs.money import spending
+from nightjar.jobs.money.rates import Rate, SharedRates
+from nightjar.jobs.money.spending import BudgetSpentError, Expense
 from nightjar.jobs.mongo import Database
 from nightjar.jobs.queue import Doorbell
-from nightjar.jobs.rates import Rate, SharedRates
 from nightjar.jobs.remote_models import Price, TokenUse
 from nightjar.jobs.retry import backoff
-from nightjar.jobs.spending import BudgetSpentError, Expense
 from nightjar.workers.library.find import RemoteTarget
 from nightjar.workers.remote.concurrency import AdaptiveConcurrency
 from nightjar.workers.remote.failures import FailureKind, RequestFailure

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from nightjar.jobs.energy import EnergyUse
+from nightjar.jobs.money.energy import EnergyUse
 from nightjar.jobs.remote_models import Price, Spending, usd_text
 from nightjar.jobs.states import JobKind
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from nightjar.jobs.energy import EnergyUse, RunEnergy
 from nightjar.jobs.models import SpeedProbe, ThreadUse
+from nightjar.jobs.money.energy import EnergyUse, RunEnergy
 from nightjar.jobs.states import JobKind
 from nightjar.pipeline.report.data.model import ModelInput, WorkerFacts
 from nightjar.pipeline.report.data.run_report import Provenance

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from nightjar.jobs.energy import EnergyUse
 from nightjar.jobs.models import LoadFacts, ModelFacts, SpeedProbe, ThreadUse
-from nightjar.jobs.routed import FrozenPolicy
+from nightjar.jobs.money.energy import EnergyUse
+from nightjar.jobs.routing.routed import FrozenPolicy
 from nightjar.jobs.variants import Variant, contestant_name
 from nightjar.pipeline.report.data.group import Group
 from nightjar.pipeline.report.data.spread import Detail

@@ -7,8 +7,8 @@ from dataclasses import replace
 from typing import Literal
 
 from nightjar.config.counting import are
-from nightjar.jobs.doing import BUSY_CORES
 from nightjar.jobs.ending import GateOutcome, GateVerdict
+from nightjar.jobs.machines.doing import BUSY_CORES
 from nightjar.jobs.states import RunStatus
 from nightjar.jobs.withheld import WHY_WITHHELD
 from nightjar.pipeline.report.data import numbers as fmt

@@ -9,9 +9,9 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
-from nightjar.jobs import control
 from nightjar.jobs.documents import Job, Run
 from nightjar.jobs.events import EventKind, Moved
+from nightjar.jobs.runs import control
 from nightjar.jobs.sequences import Sequence, TurnSpec
 from nightjar.jobs.states import JobStatus
 from nightjar.pipeline.runs.producer import enqueue

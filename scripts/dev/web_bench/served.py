@@ -17,7 +17,7 @@ from nightjar.config.embedded import status
 from nightjar.config.errors import ModelError, ServiceError
 from nightjar.config.files import make_folder
 from nightjar.config.interpreter import PYTHON
-from nightjar.jobs.accounts import begin_session
+from nightjar.jobs.accounts.access import begin_session
 from nightjar.jobs.status.workers import read_workers
 from nightjar.scripts.children import Child
 from nightjar.scripts.dev.bench.whole import home_session, started

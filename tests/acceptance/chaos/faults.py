@@ -14,7 +14,7 @@ from typing import Any
 
 import psutil
 
-from nightjar.jobs.database import Database
+from nightjar.jobs.mongo import Database
 from tests.acceptance.chaos.house import LEASE_S, RUN, House
 from tests.workbench import make_run
 

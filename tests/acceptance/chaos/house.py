@@ -25,7 +25,8 @@ from pydantic import SecretStr
 from nightjar.config import embedded, mongod, redis_server
 from nightjar.config.programs import find_program
 from nightjar.config.settings import Settings
-from nightjar.jobs.database import Database, connect
+from nightjar.jobs.database import connect
+from nightjar.jobs.mongo import Database
 
 PROJECT = Path(__file__).resolve().parents[3]
 RUN = "chaos"

@@ -8,7 +8,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from nightjar.jobs.database import Database
+from nightjar.jobs.mongo import Database
 from nightjar.workers.process.gpu_lease import LEASE_S
 from tests.acceptance.chaos.faults import committed
 from tests.acceptance.chaos.house import RUN, House, inhabited

@@ -15,10 +15,10 @@ from pathlib import Path
 import pytest
 import tomlkit
 
-from nightjar.jobs.database import Database
 from nightjar.jobs.documents import Job
 from nightjar.jobs.identity import chain_digest
-from nightjar.jobs.spending import Expense, settle_lost, spending
+from nightjar.jobs.money.spending import Expense, settle_lost, spending
+from nightjar.jobs.mongo import Database
 from nightjar.jobs.states import JobStatus
 from tests.acceptance.chaos.faults import committed, endure
 from tests.acceptance.chaos.house import CLOUD, RUN, House, inhabited

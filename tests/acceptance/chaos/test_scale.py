@@ -19,9 +19,9 @@ import psutil
 import pytest
 from redis.asyncio import Redis
 
-from nightjar.jobs.database import Database
 from nightjar.jobs.documents import Job, Run
 from nightjar.jobs.models import ModelKind
+from nightjar.jobs.mongo import Database
 from nightjar.jobs.published import publish_model
 from nightjar.jobs.sequences import Sequence, TurnSpec
 from nightjar.jobs.states import JobStatus, RunStatus

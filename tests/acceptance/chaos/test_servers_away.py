@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from pymongo import MongoClient
 
-from nightjar.jobs.database import Database
 from nightjar.jobs.documents import Job
+from nightjar.jobs.mongo import Database
 from tests.acceptance.chaos.faults import committed, endure, wait_for_turns
 from tests.acceptance.chaos.house import RUN, House, inhabited, nightjar, status
 from tests.acceptance.chaos.proxy import Proxy

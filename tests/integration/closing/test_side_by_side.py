@@ -14,10 +14,10 @@ import pytest
 from nightjar.config.embedded import ServiceUrls
 from nightjar.config.night_settings import NightSettings
 from nightjar.config.settings import Settings, load_settings
-from nightjar.jobs.database import Database
 from nightjar.jobs.documents import Run
 from nightjar.jobs.ending import Ending, Hook, HookKind
-from nightjar.jobs.nights import Delivery, DeliveryState
+from nightjar.jobs.mongo import Database
+from nightjar.jobs.nights.documents import Delivery, DeliveryState
 from nightjar.jobs.patience import patiently
 from nightjar.jobs.states import JobStatus, RunStatus
 from nightjar.pipeline.scoring.installed import installed_scorers

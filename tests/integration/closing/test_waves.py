@@ -15,11 +15,11 @@ from beanie.odm.utils.encoder import Encoder
 
 from nightjar.config.embedded import ServiceUrls
 from nightjar.config.errors import RunConflictError
-from nightjar.jobs import control
 from nightjar.jobs.backlog import model_has_work
-from nightjar.jobs.database import Database
 from nightjar.jobs.documents import Job, Run
 from nightjar.jobs.identity import job_id
+from nightjar.jobs.mongo import Database
+from nightjar.jobs.runs import control
 from nightjar.jobs.sequences import Sequence
 from nightjar.jobs.states import JobKind, JobStatus, RunStatus
 from nightjar.jobs.status.run import describe_run

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from nightjar.config.errors import OutputError, UnknownNameError
-from nightjar.jobs.database import Database
-from nightjar.jobs.nights import Baseline
+from nightjar.jobs.mongo import Database
+from nightjar.jobs.nights.documents import Baseline
 from nightjar.jobs.states import RunStatus
 from nightjar.pipeline.closing.close import close_run
 from nightjar.pipeline.collect.collector import collect

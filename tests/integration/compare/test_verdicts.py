@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from nightjar.config.errors import UsageError
-from nightjar.jobs.database import Database
 from nightjar.jobs.documents import Run
 from nightjar.jobs.ending import Ending, Gate, GateKind, GateOutcome
 from nightjar.jobs.judgings import first_judging
+from nightjar.jobs.mongo import Database
 from nightjar.pipeline.closing.close import close_run
 from nightjar.pipeline.collect.collector import collect, gather
 from nightjar.pipeline.compare.baseline import set_baseline

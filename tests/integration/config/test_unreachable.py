@@ -22,7 +22,7 @@ from nightjar.config.embedded import ServiceUrls
 from nightjar.config.errors import NightjarError, ServiceError, SettingsError
 from nightjar.config.programs import find_program
 from nightjar.config.settings import Settings
-from nightjar.jobs.database import address as host_and_port
+from nightjar.config.urls import address as host_and_port
 from nightjar.jobs.database import connect
 from nightjar.jobs.queue import Doorbell
 from tests.home import port_range

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from nightjar.jobs.documents import utc_now
+from nightjar.jobs.mongo import utc_now
 from nightjar.jobs.parameters import Parameters, ParameterSource, Resolved, resolve
 from nightjar.jobs.records import TurnRecord
 from nightjar.jobs.sequences import Mode, Sequence, TurnSpec

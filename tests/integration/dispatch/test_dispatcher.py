@@ -10,11 +10,12 @@ import pytest
 
 from nightjar.config.embedded import ServiceUrls
 from nightjar.config.settings import Settings
-from nightjar.jobs import backlog, control, ownership
-from nightjar.jobs.database import Database
+from nightjar.jobs import backlog, ownership
 from nightjar.jobs.documents import Job, Run
+from nightjar.jobs.mongo import Database
 from nightjar.jobs.queue import Doorbell, queue_name
 from nightjar.jobs.records import AttemptEnd
+from nightjar.jobs.runs import control
 from nightjar.jobs.states import JobStatus, RunStatus
 from nightjar.jobs.status.overview import read_overview
 from nightjar.jobs.status.views import ServiceState

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from nightjar.config.embedded import ServiceUrls
-from nightjar.jobs.database import Database
 from nightjar.jobs.leases import dispatcher_is_live
+from nightjar.jobs.mongo import Database
 from nightjar.jobs.status.overview import read_overview
 from nightjar.jobs.status.views import ServiceState
 from tests.workbench import until

@@ -14,7 +14,6 @@ import pytest
 from nightjar.config.embedded import ServiceUrls
 from nightjar.config.settings import Settings
 from nightjar.jobs.closers import HOME_FIRST_S, Closer, Closers
-from nightjar.jobs.database import Database
 from nightjar.jobs.documents import Run
 from nightjar.jobs.leases import (
     DISPATCHER_LIVE_S,
@@ -24,10 +23,11 @@ from nightjar.jobs.leases import (
     live_dispatchers,
     mark_dispatcher,
 )
-from nightjar.jobs.left_to_close import left_to_close
 from nightjar.jobs.migrations import SCHEMA_VERSION
-from nightjar.jobs.nights import Delivery, DeliveryState, Schedule
+from nightjar.jobs.mongo import Database
+from nightjar.jobs.nights.documents import Delivery, DeliveryState, Schedule
 from nightjar.jobs.queue import Doorbell
+from nightjar.jobs.runs.left_to_close import left_to_close
 from nightjar.jobs.sequences import Sequence
 from nightjar.jobs.states import JobStatus, RunStatus
 from nightjar.jobs.status.overview import read_overview

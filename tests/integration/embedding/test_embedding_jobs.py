@@ -11,9 +11,9 @@ import pytest
 from nightjar.config.embedded import ServiceUrls
 from nightjar.config.errors import ModelError, UnknownNameError
 from nightjar.config.settings import Settings
-from nightjar.jobs.database import Database
-from nightjar.jobs.documents import Job, PublishedModel, Run, SequenceDocument, utc_now
+from nightjar.jobs.documents import Job, PublishedModel, Run, SequenceDocument
 from nightjar.jobs.models import ModelKind
+from nightjar.jobs.mongo import Database, utc_now
 from nightjar.jobs.sequences import Sequence, TurnSpec
 from nightjar.jobs.states import JobKind, JobStatus, RunStatus
 from nightjar.pipeline.closing.close import close_run

@@ -6,8 +6,8 @@ from datetime import timedelta
 
 from nightjar.jobs import backlog
 from nightjar.jobs.backlog import Waiting
-from nightjar.jobs.database import Database
 from nightjar.jobs.documents import Job
+from nightjar.jobs.mongo import Database
 from nightjar.jobs.states import JobStatus, RunStatus
 from tests.workbench import make_run
 

@@ -11,8 +11,8 @@ from pymongo.errors import AutoReconnect
 from nightjar.config.errors import LeaseLostError
 from nightjar.jobs import ownership
 from nightjar.jobs.commits import Commits
-from nightjar.jobs.database import Database
 from nightjar.jobs.documents import Job
+from nightjar.jobs.mongo import Database
 from nightjar.jobs.records import TurnRecord
 from nightjar.jobs.states import JobStatus
 from tests.documents import a_job, a_turn

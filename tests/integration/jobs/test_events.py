@@ -11,12 +11,13 @@ from pydantic import SecretStr
 
 from nightjar.config.embedded import ServiceUrls
 from nightjar.config.settings import Settings
-from nightjar.jobs import control, event_stream
-from nightjar.jobs.database import Database
+from nightjar.jobs import event_stream
 from nightjar.jobs.documents import Run
 from nightjar.jobs.event_stream import FIRST, STREAM, EventReader, RedisEvents
 from nightjar.jobs.events import EventKind, Moved
+from nightjar.jobs.mongo import Database
 from nightjar.jobs.queue import Doorbell
+from nightjar.jobs.runs import control
 from nightjar.jobs.states import RunStatus
 from nightjar.scripts.views import pull_events
 from nightjar.scripts.views.pull_events import told_pull

@@ -10,7 +10,7 @@ import pytest
 from nightjar.config.embedded import ServiceUrls
 from nightjar.config.night_settings import NightSettings
 from nightjar.config.settings import Settings
-from nightjar.jobs.database import Database
+from nightjar.jobs.mongo import Database
 from nightjar.jobs.states import RunStatus
 from tests.workbench import make_run, opened_bench
 

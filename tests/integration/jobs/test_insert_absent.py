@@ -7,7 +7,7 @@ import asyncio
 import pytest
 from pymongo.errors import BulkWriteError
 
-from nightjar.jobs.database import Database, insert_absent
+from nightjar.jobs.mongo import Database, insert_absent
 
 
 async def test_only_absent_rows_are_inserted_and_counted(database: Database) -> None:

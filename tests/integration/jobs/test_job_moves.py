@@ -6,12 +6,13 @@ import contextlib
 from collections.abc import Awaitable, Callable
 
 from nightjar.config.errors import LeaseLostError
-from nightjar.jobs import control, ownership
-from nightjar.jobs.database import Database
-from nightjar.jobs.documents import Job, Run, utc_now
+from nightjar.jobs import ownership
+from nightjar.jobs.documents import Job, Run
 from nightjar.jobs.judgings import Judging, RunJudging
+from nightjar.jobs.mongo import Database, utc_now
 from nightjar.jobs.records import AttemptEnd
 from nightjar.jobs.retry import Again, Dead
+from nightjar.jobs.runs import control
 from nightjar.jobs.states import JOB_MOVES, JobStatus, RunStatus
 from nightjar.jobs.unreadable_jobs import check_jobs
 from nightjar.pipeline.dispatch.lapsed_leases import take_back_lapsed

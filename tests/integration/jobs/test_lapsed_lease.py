@@ -10,8 +10,8 @@ from pymongo.errors import AutoReconnect
 
 from nightjar.config.errors import LeaseLostError
 from nightjar.jobs import ownership
-from nightjar.jobs.database import Database
 from nightjar.jobs.documents import Job
+from nightjar.jobs.mongo import Database
 from nightjar.workers.process.held_jobs import Hold
 from nightjar.workers.process.tasks import watched
 from tests.workbench import make_run

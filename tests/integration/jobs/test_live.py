@@ -26,15 +26,17 @@ from nightjar.config.errors import (
 )
 from nightjar.config.live_settings import LiveSettings
 from nightjar.config.settings import Settings
-from nightjar.jobs import backlog, live_bell, live_runs
-from nightjar.jobs.database import Database
-from nightjar.jobs.documents import Job, Run, utc_now
-from nightjar.jobs.live import LiveReply, LiveRequests
+from nightjar.jobs import backlog
+from nightjar.jobs.documents import Job, Run
+from nightjar.jobs.live import bell as live_bell
+from nightjar.jobs.live import runs as live_runs
+from nightjar.jobs.live.places import wanted_models
+from nightjar.jobs.live.requests import LiveReply, LiveRequests
+from nightjar.jobs.live.text import LivePiece
 from nightjar.jobs.live_request import LiveAsk
-from nightjar.jobs.live_text import LivePiece
 from nightjar.jobs.lookup import find_run
 from nightjar.jobs.models import ModelKind
-from nightjar.jobs.places import wanted_models
+from nightjar.jobs.mongo import Database, utc_now
 from nightjar.jobs.published import publish_model
 from nightjar.jobs.queue import Doorbell
 from nightjar.jobs.states import JobStatus, RunKind

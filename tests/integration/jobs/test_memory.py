@@ -8,7 +8,6 @@ import pytest
 
 from nightjar.config.errors import UnknownNameError, UsageError
 from nightjar.jobs import memory
-from nightjar.jobs.database import Database
 from nightjar.jobs.memory import (
     KeptTurn,
     MemoryScope,
@@ -21,6 +20,7 @@ from nightjar.jobs.memory import (
     keep_facts,
     memories,
 )
+from nightjar.jobs.mongo import Database
 
 NOW = datetime(2026, 3, 14, tzinfo=UTC)
 SCOPE = MemoryScope(name="run/night/m/notes", writes=True, run="r")

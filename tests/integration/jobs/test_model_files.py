@@ -6,11 +6,11 @@ import asyncio
 
 import pytest
 
-from nightjar.jobs.database import Database
 from nightjar.jobs.documents import Run, RunModel
 from nightjar.jobs.judgings import JudgeCheck
-from nightjar.jobs.model_files import LOADS_KEPT, fix_file, names_model
 from nightjar.jobs.models import LoadFacts, ModelFacts
+from nightjar.jobs.mongo import Database
+from nightjar.jobs.runs.model_files import LOADS_KEPT, fix_file, names_model
 from nightjar.workers.engine.fake import ScriptedEngine
 from tests.workbench import make_run
 

@@ -14,11 +14,12 @@ import pytest
 
 from nightjar.config.embedded import ServiceUrls
 from nightjar.config.settings import Settings, load_settings
-from nightjar.jobs import control
-from nightjar.jobs.database import Access, Database, connect
+from nightjar.jobs.database import Access, connect
 from nightjar.jobs.documents import Run
 from nightjar.jobs.lookup import find_run
 from nightjar.jobs.migrations import MIGRATIONS, SCHEMA_VERSION
+from nightjar.jobs.mongo import Database
+from nightjar.jobs.runs import control
 from nightjar.jobs.states import JobKind, JobStatus, RunStatus
 from nightjar.pipeline.closing.close import close_run
 from nightjar.pipeline.runs.repeat import import_run

@@ -8,11 +8,12 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from nightjar.config.errors import LeaseLostError, UsageError
-from nightjar.jobs import backlog, control, leases, ownership
-from nightjar.jobs.database import Database
+from nightjar.jobs import backlog, leases, ownership
 from nightjar.jobs.documents import Job, Run
+from nightjar.jobs.mongo import Database
 from nightjar.jobs.records import AttemptEnd, TurnRecord
 from nightjar.jobs.retry import Again, Dead
+from nightjar.jobs.runs import control
 from nightjar.jobs.states import JobStatus, RunStatus
 from nightjar.workers.process.gpu_lease import GpuLease
 from tests.documents import a_job, a_run, a_turn

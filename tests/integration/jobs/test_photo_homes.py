@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from nightjar.jobs.database import Database
-from nightjar.jobs.photo_homes import announce_photos, elsewhere_notice, forget_photo_host, photos_elsewhere
+from nightjar.jobs.mongo import Database
+from nightjar.jobs.search.photo_homes import announce_photos, elsewhere_notice, forget_photo_host, photos_elsewhere
 
 
 async def test_each_home_says_what_it_serves(database: Database) -> None:

@@ -13,8 +13,8 @@ from structlog.testing import capture_logs
 
 from nightjar.config.embedded import ServiceUrls
 from nightjar.config.errors import ServiceError
+from nightjar.jobs.money.rates import AGAIN_S, Rate, SharedRates
 from nightjar.jobs.queue import Doorbell
-from nightjar.jobs.rates import AGAIN_S, Rate, SharedRates
 
 RATE = Rate(key="cloud:requests", per_minute=60)
 """Six at once."""

@@ -11,7 +11,7 @@ from nightjar.config.embedded import ServiceUrls
 from nightjar.config.errors import SettingsError
 from nightjar.config.settings import Settings
 from nightjar.jobs import redis_in_use
-from nightjar.jobs.database import Database
+from nightjar.jobs.mongo import Database
 from nightjar.jobs.queue import Doorbell
 from nightjar.jobs.redis_in_use import RedisInUse, other_in_use
 

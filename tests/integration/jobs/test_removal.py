@@ -12,11 +12,12 @@ import pytest
 from nightjar.config.embedded import ServiceUrls
 from nightjar.config.errors import UsageError
 from nightjar.config.settings import Settings
-from nightjar.jobs import leases, removal
-from nightjar.jobs.control import pinned_runs
-from nightjar.jobs.database import Database
+from nightjar.jobs import leases
 from nightjar.jobs.documents import Run
-from nightjar.jobs.nights import Baseline
+from nightjar.jobs.mongo import Database
+from nightjar.jobs.nights.documents import Baseline
+from nightjar.jobs.runs import removal
+from nightjar.jobs.runs.control import pinned_runs
 from nightjar.jobs.states import RunStatus
 from nightjar.pipeline.closing.close import close_run
 from nightjar.pipeline.collect.collector import collect
@@ -104,7 +105,7 @@ async def test_a_run_that_becomes_a_baseline_meanwhile_stays(
             await Baseline(id="sample", run=run.id, run_name=run.name, set_at=factories.START).save()
         return found
 
-    monkeypatch.setattr("nightjar.jobs.removal.pinned_runs", look)
+    monkeypatch.setattr("nightjar.jobs.runs.removal.pinned_runs", look)
     with pytest.raises(UsageError, match="is a baseline"):
         await removal.remove_run(run, database)
     now = await Run.get(run.id)

@@ -15,17 +15,17 @@ from nightjar.config.embedded import ServiceUrls
 from nightjar.config.errors import CancelledReplyError, NotServedError
 from nightjar.config.live_settings import LiveSettings
 from nightjar.config.settings import Settings
-from nightjar.jobs.accounts import remove_user
-from nightjar.jobs.cached_replies import CachedReply, drop_oldest_replies
-from nightjar.jobs.database import Database
+from nightjar.jobs.accounts.access import remove_user
 from nightjar.jobs.documents import Job
-from nightjar.jobs.live import LiveRequests
+from nightjar.jobs.live.cached_replies import CachedReply, drop_oldest_replies
+from nightjar.jobs.live.reply_cache import CacheUse, FollowedReply, ReplyCache
+from nightjar.jobs.live.reply_key import CacheMode
+from nightjar.jobs.live.requests import LiveRequests
+from nightjar.jobs.live.state import LiveEnd
 from nightjar.jobs.live_request import LiveAsk
-from nightjar.jobs.live_state import LiveEnd
 from nightjar.jobs.models import ModelKind
+from nightjar.jobs.mongo import Database
 from nightjar.jobs.published import publish_model
-from nightjar.jobs.reply_cache import CacheUse, FollowedReply, ReplyCache
-from nightjar.jobs.reply_key import CacheMode
 from nightjar.jobs.states import JobStatus
 from nightjar.workers.engine.fake import ScriptedEngine, scripted_facts
 from tests.workbench import Bench, opened_bench, until
@@ -151,8 +151,8 @@ async def test_replies_go_with_their_time_their_user_and_the_oldest_first(bench:
 
 
 async def test_a_removed_user_leaves_no_reply(bench: Bench) -> None:
-    from nightjar.jobs.account_documents import Role
-    from nightjar.jobs.accounts import add_user
+    from nightjar.jobs.accounts.access import add_user
+    from nightjar.jobs.accounts.documents import Role
 
     await add_user("root", Role.ADMIN, "x", bench.database)
     await add_user("ada", Role.VIEWER, "x", bench.database)

@@ -12,9 +12,10 @@ import pytest
 from nightjar.config.embedded import ServiceUrls
 from nightjar.config.errors import SchemaError
 from nightjar.jobs import schema
-from nightjar.jobs.database import Access, Database, Row, connect
+from nightjar.jobs.database import Access, connect
 from nightjar.jobs.leases import mark_dispatcher
 from nightjar.jobs.migrations import MIGRATIONS, SCHEMA_VERSION, Migration
+from nightjar.jobs.mongo import Database, Row
 from nightjar.jobs.schema import migrate, read_state
 from nightjar.workers.process.heartbeat import Heartbeat
 from tests.old_data import put_old_data, snapshot

@@ -19,19 +19,8 @@ from nightjar.config.embedded import ServiceUrls
 from nightjar.config.errors import TokenBudgetError, UsageError
 from nightjar.config.live_settings import LiveSettings
 from nightjar.config.settings import Settings
-from nightjar.jobs.account_documents import NO_LIMITS, TokenLimits
-from nightjar.jobs.database import Database
-from nightjar.jobs.live import LiveRequests
-from nightjar.jobs.live_request import LiveAsk
-from nightjar.jobs.models import ModelKind
-from nightjar.jobs.parameters import Parameters
-from nightjar.jobs.published import publish_model
-from nightjar.jobs.remote_models import Price, TokenUse
-from nightjar.jobs.reply_cache import CacheUse, ReplyCache
-from nightjar.jobs.reply_key import CacheMode
-from nightjar.jobs.spending import Budgets, Expense, reserve, settle_expense, settle_lost
-from nightjar.jobs.states import JobKind, JobStatus, WorkerStatus
-from nightjar.jobs.token_ledger import (
+from nightjar.jobs.accounts.documents import NO_LIMITS, TokenLimits
+from nightjar.jobs.accounts.token_ledger import (
     ApiRequest,
     TokenPayer,
     limit_words,
@@ -40,6 +29,17 @@ from nightjar.jobs.token_ledger import (
     settle_request,
     usage_of_tokens,
 )
+from nightjar.jobs.live.reply_cache import CacheUse, ReplyCache
+from nightjar.jobs.live.reply_key import CacheMode
+from nightjar.jobs.live.requests import LiveRequests
+from nightjar.jobs.live_request import LiveAsk
+from nightjar.jobs.models import ModelKind
+from nightjar.jobs.money.spending import Budgets, Expense, reserve, settle_expense, settle_lost
+from nightjar.jobs.mongo import Database
+from nightjar.jobs.parameters import Parameters
+from nightjar.jobs.published import publish_model
+from nightjar.jobs.remote_models import Price, TokenUse
+from nightjar.jobs.states import JobKind, JobStatus, WorkerStatus
 from nightjar.workers.engine.fake import ScriptedEngine, scripted_facts
 from tests.scripted_replier import ScriptedReplier
 from tests.workbench import Bench, opened_bench, until

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 
 from nightjar.jobs import backlog, ownership
-from nightjar.jobs.database import Database
-from nightjar.jobs.documents import Job, utc_now
+from nightjar.jobs.documents import Job
+from nightjar.jobs.machines.worker_documents import WorkerState
 from nightjar.jobs.migrations import SCHEMA_VERSION
+from nightjar.jobs.mongo import Database, utc_now
 from nightjar.jobs.states import JobStatus
-from nightjar.jobs.worker_documents import WorkerState
 from nightjar.pipeline.dispatch.lapsed_leases import take_back_lapsed
 from tests.documents import a_job, a_run, a_turn
 

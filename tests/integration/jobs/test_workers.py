@@ -6,13 +6,14 @@ from datetime import timedelta
 
 import pytest
 
-from nightjar.jobs import backlog, workers
-from nightjar.jobs.database import Database
+from nightjar.jobs import backlog
+from nightjar.jobs.machines import workers
+from nightjar.jobs.machines.worker_documents import WorkerState
+from nightjar.jobs.mongo import Database
 from nightjar.jobs.states import WorkerStatus
 from nightjar.jobs.status.overview import read_overview
 from nightjar.jobs.status.views import ServiceState
 from nightjar.jobs.status.workers import read_serving
-from nightjar.jobs.worker_documents import WorkerState
 
 BEAT = {
     "host": "h",

@@ -14,10 +14,10 @@ import pytest
 from nightjar.config.embedded import ServiceUrls
 from nightjar.config.errors import UsageError
 from nightjar.config.settings import Settings
-from nightjar.jobs.database import Database
-from nightjar.jobs.documents import Job, PublishedModel, Run, RunModel, utc_now
+from nightjar.jobs.documents import Job, PublishedModel, Run, RunModel
 from nightjar.jobs.identity import job_id
 from nightjar.jobs.models import ModelKind
+from nightjar.jobs.mongo import Database, utc_now
 from nightjar.jobs.states import JobKind, JobStatus, RunStatus
 from nightjar.pipeline.closing.close import close_run
 from nightjar.pipeline.collect.collector import collect

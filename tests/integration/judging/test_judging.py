@@ -14,9 +14,9 @@ import pytest
 from nightjar.config.embedded import ServiceUrls
 from nightjar.config.errors import ModelError, UnknownNameError, UsageError
 from nightjar.config.settings import Settings
-from nightjar.jobs.database import Database, insert_absent
-from nightjar.jobs.documents import Job, PublishedModel, Run, utc_now
+from nightjar.jobs.documents import Job, PublishedModel, Run
 from nightjar.jobs.models import ModelKind
+from nightjar.jobs.mongo import Database, insert_absent, utc_now
 from nightjar.jobs.sequences import Sequence, TurnSpec
 from nightjar.jobs.states import JobKind, JobStatus, RunStatus
 from nightjar.jobs.variants import Variant

@@ -17,12 +17,13 @@ import pytest
 from nightjar.config.embedded import ServiceUrls
 from nightjar.config.errors import LeaseLostError, UsageError
 from nightjar.config.settings import Settings
-from nightjar.jobs import control, judging_moves, ownership
+from nightjar.jobs import ownership
 from nightjar.jobs.closers import Closer, Closers
-from nightjar.jobs.database import Database, insert_absent
-from nightjar.jobs.documents import Job, Run, utc_now
+from nightjar.jobs.documents import Job, Run
 from nightjar.jobs.ending import Ending, Gate, GateKind
 from nightjar.jobs.judgings import JudgingStatus
+from nightjar.jobs.mongo import Database, insert_absent, utc_now
+from nightjar.jobs.runs import control, judging_moves
 from nightjar.jobs.states import JobKind, JobStatus, RunStatus
 from nightjar.pipeline.closing import close, finish
 from nightjar.pipeline.closing.endings import finish_ended

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from nightjar.config.errors import UnknownNameError, UsageError
-from nightjar.jobs.database import Database
 from nightjar.jobs.documents import Run
-from nightjar.jobs.nights import Overlap, Schedule
+from nightjar.jobs.mongo import Database
+from nightjar.jobs.nights.documents import Overlap, Schedule
 from nightjar.jobs.sequences import Sequence
 from nightjar.pipeline.nights.change_schedule import edit_schedule, pause_schedule, resume_schedule, run_schedule
 from nightjar.pipeline.nights.night_store import read_nights

@@ -10,14 +10,14 @@ import pytest
 
 from nightjar.config.errors import UsageError
 from nightjar.config.night_settings import NightSettings
-from nightjar.jobs import control
-from nightjar.jobs.control import pinned_runs
-from nightjar.jobs.database import Database
 from nightjar.jobs.documents import Run
-from nightjar.jobs.nights import Aggregates
-from nightjar.jobs.removal import remove_run
+from nightjar.jobs.mongo import Database
+from nightjar.jobs.nights.documents import Aggregates
+from nightjar.jobs.runs import control
+from nightjar.jobs.runs.control import pinned_runs
+from nightjar.jobs.runs.removal import remove_run
+from nightjar.jobs.search.unindexed import find_unindexed
 from nightjar.jobs.states import RunStatus
-from nightjar.jobs.unindexed import find_unindexed
 from nightjar.pipeline.collect.aggregates import LEFT_OUT, pack, unpack
 from nightjar.pipeline.collect.collector import collect
 from nightjar.pipeline.compare.baseline import find_baseline, set_baseline

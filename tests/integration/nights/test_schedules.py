@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from nightjar.config.errors import ServiceError, UnknownNameError, UsageError
-from nightjar.jobs.database import Database
 from nightjar.jobs.documents import Run
 from nightjar.jobs.ending import Gate, GateKind
-from nightjar.jobs.nights import Missed, Overlap, Schedule
+from nightjar.jobs.mongo import Database
+from nightjar.jobs.nights.documents import Missed, Overlap, Schedule
 from nightjar.jobs.sequences import Sequence
 from nightjar.jobs.states import RunStatus
 from nightjar.pipeline.nights import schedules

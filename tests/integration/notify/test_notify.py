@@ -20,11 +20,11 @@ from pydantic import SecretStr
 from nightjar.config.embedded import ServiceUrls
 from nightjar.config.night_settings import NightSettings
 from nightjar.config.settings import Settings
-from nightjar.jobs import control
-from nightjar.jobs.database import Database
 from nightjar.jobs.documents import Run
 from nightjar.jobs.ending import Ending, Event, Gate, GateKind, Hook, HookKind
-from nightjar.jobs.nights import Delivery, DeliveryState
+from nightjar.jobs.mongo import Database
+from nightjar.jobs.nights.documents import Delivery, DeliveryState
+from nightjar.jobs.runs import control
 from nightjar.jobs.states import JobStatus, RunStatus
 from nightjar.pipeline.closing import endings
 from nightjar.pipeline.closing.close import close_run

@@ -10,8 +10,8 @@ import pytest
 
 from nightjar.config.embedded import ServiceUrls
 from nightjar.config.settings import Settings
-from nightjar.jobs.database import Database
-from nightjar.jobs.energy import RunEnergy
+from nightjar.jobs.money.energy import RunEnergy
+from nightjar.jobs.mongo import Database
 from nightjar.jobs.states import JobStatus, RunStatus, WorkerStatus
 from nightjar.pipeline.collect.collector import collect
 from nightjar.pipeline.report.page.cost_table import cost_table

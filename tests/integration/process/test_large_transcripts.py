@@ -12,8 +12,8 @@ from nightjar.config.embedded import ServiceUrls
 from nightjar.config.errors import TranscriptError
 from nightjar.config.settings import Settings
 from nightjar.jobs import ownership
-from nightjar.jobs.database import Database
 from nightjar.jobs.documents import Job
+from nightjar.jobs.mongo import Database
 from nightjar.jobs.retry import Again, Dead, Decision
 from nightjar.jobs.states import JobStatus
 from tests.documents import a_job, a_run, a_turn

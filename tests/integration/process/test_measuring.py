@@ -13,10 +13,10 @@ import pytest
 
 from nightjar.config.embedded import ServiceUrls
 from nightjar.config.settings import Settings
-from nightjar.jobs.database import Database
 from nightjar.jobs.documents import Run
+from nightjar.jobs.machines.speeds import SpeedKey, keep_speed, known_speed
 from nightjar.jobs.models import ProbeKind, SpeedProbe
-from nightjar.jobs.speeds import SpeedKey, keep_speed, known_speed
+from nightjar.jobs.mongo import Database
 from nightjar.jobs.states import RunStatus, WorkerStatus
 from nightjar.pipeline.collect.collector import collect
 from nightjar.workers.engine.fake import ScriptedEngine

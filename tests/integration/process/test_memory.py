@@ -11,12 +11,12 @@ import pytest
 from nightjar.config.embedded import ServiceUrls
 from nightjar.config.live_settings import LiveSettings
 from nightjar.config.settings import Settings
-from nightjar.jobs.database import Database
-from nightjar.jobs.documents import Job, Run, utc_now
-from nightjar.jobs.live import LiveRequests
+from nightjar.jobs.documents import Job, Run
+from nightjar.jobs.live.requests import LiveRequests
 from nightjar.jobs.live_request import LiveAsk
 from nightjar.jobs.memory import add_fact, facts_of_memory, memories
-from nightjar.jobs.removal import remove_run
+from nightjar.jobs.mongo import Database, utc_now
+from nightjar.jobs.runs.removal import remove_run
 from nightjar.jobs.states import JobStatus, RunStatus, WorkerStatus
 from nightjar.jobs.status.transcript import read_transcripts
 from nightjar.pipeline.collect.collector import collect

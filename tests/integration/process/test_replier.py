@@ -14,10 +14,10 @@ from nightjar.config.embedded import ServiceUrls
 from nightjar.config.errors import ModelError
 from nightjar.config.load_settings import LoadSettings
 from nightjar.config.settings import Settings
-from nightjar.jobs.database import Database
 from nightjar.jobs.documents import Job, PublishedModel, Run
 from nightjar.jobs.identity import chain_digest
 from nightjar.jobs.models import ModelSource
+from nightjar.jobs.mongo import Database
 from nightjar.jobs.records import AttemptEnd
 from nightjar.jobs.sequences import Sequence
 from nightjar.jobs.states import JobKind, JobStatus, RunStatus

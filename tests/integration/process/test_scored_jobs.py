@@ -13,8 +13,8 @@ from _pytest.logging import LogCaptureFixture
 
 from nightjar.config.embedded import ServiceUrls
 from nightjar.config.settings import Settings
-from nightjar.jobs.database import Database
-from nightjar.jobs.documents import Job, SequenceDocument, utc_now
+from nightjar.jobs.documents import Job, SequenceDocument
+from nightjar.jobs.mongo import Database, utc_now
 from nightjar.jobs.sequences import Choices
 from nightjar.jobs.states import JobStatus
 from nightjar.jobs.withheld import WITHHELD, without_texts

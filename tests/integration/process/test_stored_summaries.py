@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 import pytest
 
 from nightjar.config.errors import EngineError
-from nightjar.jobs.database import Database
 from nightjar.jobs.leases import acquire
+from nightjar.jobs.mongo import Database
 from nightjar.jobs.parameters import FinishReason
 from nightjar.jobs.records import Timings
 from nightjar.workers.engine.request import Generation

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from nightjar.config.settings import Settings
-from nightjar.jobs.auto_workers import mark_auto
-from nightjar.jobs.database import Database
-from nightjar.jobs.live_refusal import why_not_served
-from nightjar.jobs.places import pin_model, want_model, wanted_models
+from nightjar.jobs.live.places import pin_model, want_model, wanted_models
+from nightjar.jobs.live.refusal import why_not_served
+from nightjar.jobs.machines.auto_workers import mark_auto
+from nightjar.jobs.machines.workers import write_beat
+from nightjar.jobs.mongo import Database
 from nightjar.jobs.states import JobStatus, WorkerStatus
-from nightjar.jobs.workers import write_beat
 from nightjar.workers.process.auto import ServingPlace, _look
 from nightjar.workers.process.choose_model import choose_model
 from nightjar.workers.process.gpus import Pin

@@ -10,12 +10,12 @@ import pytest
 
 from nightjar.config.embedded import ServiceUrls
 from nightjar.config.settings import Settings
-from nightjar.jobs import control
-from nightjar.jobs.database import Database
 from nightjar.jobs.documents import Job, PublishedModel, Run, RunModel
 from nightjar.jobs.identity import chain_digest, turn_seed
+from nightjar.jobs.machines.worker_documents import WorkerState
+from nightjar.jobs.mongo import Database
+from nightjar.jobs.runs import control
 from nightjar.jobs.states import JobStatus, RunStatus
-from nightjar.jobs.worker_documents import WorkerState
 from nightjar.workers.engine.fake import Faults, ScriptedEngine
 from tests.workbench import Bench, make_run, opened_bench, statuses, until
 

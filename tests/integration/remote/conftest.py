@@ -13,7 +13,7 @@ import tomlkit
 from nightjar.config.embedded import ServiceUrls
 from nightjar.config.remote_settings import RemoteSettings
 from nightjar.config.settings import Settings
-from nightjar.jobs.database import Database
+from nightjar.jobs.mongo import Database
 from nightjar.workers.process.load_model import WorkerOptions
 from nightjar.workers.process.main import serve
 from tests.fake_endpoint import KEY, MODEL_AT_FAKE, FakeEndpoint, fake_endpoint

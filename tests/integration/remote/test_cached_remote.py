@@ -6,13 +6,13 @@ import asyncio
 from typing import Any
 
 from nightjar.jobs.documents import Job
-from nightjar.jobs.live import LiveRequests
+from nightjar.jobs.live.reply_cache import CacheUse, ReplyCache
+from nightjar.jobs.live.reply_key import CacheMode
+from nightjar.jobs.live.requests import LiveRequests
 from nightjar.jobs.live_request import LiveAsk
+from nightjar.jobs.money.spending import Expense
 from nightjar.jobs.published import publish_model
 from nightjar.jobs.queue import Doorbell
-from nightjar.jobs.reply_cache import CacheUse, ReplyCache
-from nightjar.jobs.reply_key import CacheMode
-from nightjar.jobs.spending import Expense
 from nightjar.workers.library.find import find_model
 from nightjar.workers.library.inspect import entry_facts
 from tests.fake_endpoint import FakeEndpoint

@@ -13,10 +13,10 @@ from nightjar.config.errors import SettingsError
 from nightjar.config.settings import Settings
 from nightjar.jobs.documents import Job, Run
 from nightjar.jobs.models import ModelSource
+from nightjar.jobs.money.spending import Expense, spending
 from nightjar.jobs.parameters import Policy
 from nightjar.jobs.published import publish_model
 from nightjar.jobs.sequences import Sequence
-from nightjar.jobs.spending import Expense, spending
 from nightjar.jobs.states import JobStatus
 from nightjar.pipeline.runs.producer import enqueue
 from nightjar.pipeline.runs.request import make_request

@@ -10,9 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from nightjar.config.embedded import ServiceUrls
-from nightjar.jobs.database import Database, connect
-from nightjar.jobs.remote_models import Price, TokenUse
-from nightjar.jobs.spending import (
+from nightjar.jobs.database import connect
+from nightjar.jobs.money.spending import (
     Budgets,
     BudgetSpentError,
     Expense,
@@ -22,6 +21,8 @@ from nightjar.jobs.spending import (
     settle_lost,
     spending,
 )
+from nightjar.jobs.mongo import Database
+from nightjar.jobs.remote_models import Price, TokenUse
 from nightjar.jobs.states import JobKind, JobStatus
 
 PRICE = Price(input=1.0, output=2.0)

@@ -9,9 +9,9 @@ import pytest
 
 from nightjar.config.errors import UsageError
 from nightjar.config.settings import Settings
-from nightjar.jobs.database import Database
-from nightjar.jobs.policies import RoutingPolicy, find_policy
-from nightjar.jobs.vectors import TextKind, TextPlace, vector_id, write_vectors
+from nightjar.jobs.mongo import Database
+from nightjar.jobs.routing.policies import RoutingPolicy, find_policy
+from nightjar.jobs.search.vectors import TextKind, TextPlace, vector_id, write_vectors
 from nightjar.pipeline.routing.learn import RouteCandidates, SequenceEvidence
 from nightjar.pipeline.routing.read_evidence import Evidence
 from nightjar.pipeline.routing.start import NearestBy, learn_from_evidence, nearest_prompts

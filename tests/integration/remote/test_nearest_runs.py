@@ -11,15 +11,15 @@ import pytest
 
 from nightjar.config.errors import EngineError, ModelError, NightjarError, UsageError
 from nightjar.config.settings import Settings
-from nightjar.jobs.database import Database
 from nightjar.jobs.documents import Job, Run
-from nightjar.jobs.nights import Schedule
-from nightjar.jobs.policies import activate_policy, active_policy
+from nightjar.jobs.mongo import Database
+from nightjar.jobs.nights.documents import Schedule
 from nightjar.jobs.published import publish_model
+from nightjar.jobs.routing.policies import activate_policy, active_policy
+from nightjar.jobs.search.text_embedder import EmbedderOpener
 from nightjar.jobs.sequences import FixedMessage, MessageRole, TurnSpec
 from nightjar.jobs.sequences import Sequence as PromptSequence
 from nightjar.jobs.states import RunStatus
-from nightjar.jobs.text_embedder import EmbedderOpener
 from nightjar.pipeline.dispatch.dispatcher import Dispatcher
 from nightjar.pipeline.nights.schedules import add_schedule, fire_due
 from nightjar.pipeline.runs.producer import Enqueued, enqueue

@@ -5,9 +5,8 @@ from __future__ import annotations
 import pytest
 
 from nightjar.config.errors import UnknownNameError, UsageError
-from nightjar.jobs.database import Database
-from nightjar.jobs.documents import utc_now
-from nightjar.jobs.policies import (
+from nightjar.jobs.mongo import Database, utc_now
+from nightjar.jobs.routing.policies import (
     PolicyKind,
     RoutingPolicy,
     activate_policy,

@@ -11,10 +11,10 @@ import pytest
 
 from nightjar.config.errors import ModelError
 from nightjar.jobs.documents import Job, Run
+from nightjar.jobs.money.spending import EndpointPause, Expense, spending
 from nightjar.jobs.published import publish_model
 from nightjar.jobs.records import TurnRecord
 from nightjar.jobs.sequences import Sequence
-from nightjar.jobs.spending import EndpointPause, Expense, spending
 from nightjar.jobs.states import JobKind, JobStatus, RunStatus
 from nightjar.pipeline.runs.producer import enqueue
 from nightjar.pipeline.runs.request import make_request
@@ -132,7 +132,7 @@ async def test_an_endpoint_that_refuses_is_paused_with_one_notice(bench: Bench, 
 
 
 async def test_a_pause_ends_where_somebody_says_so(bench: Bench, fake: FakeEndpoint) -> None:
-    from nightjar.jobs.spending import resume_endpoint
+    from nightjar.jobs.money.spending import resume_endpoint
 
     register(bench, fake)
     fake.always = "402"

@@ -12,14 +12,14 @@ import pytest
 
 from nightjar.config.errors import RunConflictError, UnknownNameError, UsageError
 from nightjar.jobs import ownership
-from nightjar.jobs.control import give_up_model, pause, resume, retry
 from nightjar.jobs.documents import Job, Run
-from nightjar.jobs.handing_on import leave_paused_endpoints
-from nightjar.jobs.policies import PolicyKind, RoutingPolicy, TagRule, activate_policy, store_policy
+from nightjar.jobs.money.spending import Expense, pause_endpoint, spending
 from nightjar.jobs.published import publish_model
 from nightjar.jobs.records import AttemptEnd
+from nightjar.jobs.routing.handing_on import leave_paused_endpoints
+from nightjar.jobs.routing.policies import PolicyKind, RoutingPolicy, TagRule, activate_policy, store_policy
+from nightjar.jobs.runs.control import give_up_model, pause, resume, retry
 from nightjar.jobs.sequences import Sequence
-from nightjar.jobs.spending import Expense, pause_endpoint, spending
 from nightjar.jobs.states import JobStatus, RunStatus
 from nightjar.jobs.status.run import describe_run
 from nightjar.pipeline.collect.collector import collect

@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from nightjar.jobs.database import Database
 from nightjar.jobs.documents import RunModel
-from nightjar.jobs.energy import EnergyKey, write_energy
-from nightjar.jobs.policies import activate_policy
+from nightjar.jobs.money.energy import EnergyKey, write_energy
+from nightjar.jobs.money.spending import Expense
+from nightjar.jobs.mongo import Database
 from nightjar.jobs.published import publish_model
+from nightjar.jobs.routing.policies import activate_policy
 from nightjar.jobs.sequences import Sequence
-from nightjar.jobs.spending import Expense
 from nightjar.jobs.states import JobKind, JobStatus, RunStatus
 from nightjar.jobs.status.overview import read_overview
 from nightjar.jobs.status.views import RunView, ServiceState

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from nightjar.config.errors import ParameterError
-from nightjar.jobs.database import Database
 from nightjar.jobs.documents import SequenceDocument, SequenceRef
+from nightjar.jobs.mongo import Database
 from nightjar.jobs.sequences import Sequence
 from nightjar.pipeline.runs.preflight import check_held_to
 from tests.documents import a_run

@@ -9,13 +9,14 @@ from typing import Any
 import pytest
 
 from nightjar.config.errors import ModelError, RunConflictError, UnknownNameError, UsageError
-from nightjar.jobs import control, ownership
-from nightjar.jobs.database import Database, insert_absent
+from nightjar.jobs import ownership
 from nightjar.jobs.documents import Job, Run
 from nightjar.jobs.identity import digest, job_id
 from nightjar.jobs.models import FileFacts, ModelFacts, ModelKind
+from nightjar.jobs.mongo import Database, insert_absent
 from nightjar.jobs.published import publish_model
-from nightjar.jobs.removal import remove_run
+from nightjar.jobs.runs import control
+from nightjar.jobs.runs.removal import remove_run
 from nightjar.jobs.sequences import Sequence
 from nightjar.jobs.states import JobStatus, RunStatus
 from nightjar.pipeline.runs import write_jobs

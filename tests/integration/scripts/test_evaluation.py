@@ -10,8 +10,8 @@ import pytest
 
 from nightjar.config.embedded import ServiceUrls
 from nightjar.config.settings import Settings, load_settings
-from nightjar.jobs.database import Database
 from nightjar.jobs.documents import Job, Run
+from nightjar.jobs.mongo import Database
 from nightjar.jobs.queue import Doorbell
 from nightjar.jobs.sequences import Sequence
 from nightjar.jobs.states import JobKind, JobStatus, RunStatus

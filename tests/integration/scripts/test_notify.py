@@ -10,9 +10,9 @@ import pytest
 
 from nightjar.config.embedded import ServiceUrls
 from nightjar.jobs.database import connect
-from nightjar.jobs.documents import utc_now
 from nightjar.jobs.ending import Event, Hook, HookKind
-from nightjar.jobs.nights import Delivery, DeliveryState
+from nightjar.jobs.mongo import utc_now
+from nightjar.jobs.nights.documents import Delivery, DeliveryState
 from nightjar.scripts.cli import main
 from tests.workbench import make_run
 

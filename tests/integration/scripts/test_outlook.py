@@ -10,10 +10,10 @@ from typing import Any, cast
 import pytest
 
 from nightjar.config.load_settings import LoadSettings
-from nightjar.jobs.database import Database
-from nightjar.jobs.documents import Job, Run, RunModel, utc_now
+from nightjar.jobs.documents import Job, Run, RunModel
+from nightjar.jobs.machines.speeds import SpeedKey, keep_speed
 from nightjar.jobs.models import SpeedProbe
-from nightjar.jobs.speeds import SpeedKey, keep_speed
+from nightjar.jobs.mongo import Database, utc_now
 from nightjar.jobs.status.forecast import UsualTurn, usual_turn
 from nightjar.pipeline.runs.producer import Enqueued
 from nightjar.scripts import outlook as outlooks

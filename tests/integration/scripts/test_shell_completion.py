@@ -19,8 +19,8 @@ from pydantic import SecretStr
 
 from nightjar.config.embedded import ServiceUrls
 from nightjar.config.errors import ServiceError
-from nightjar.jobs.database import Database
 from nightjar.jobs.documents import Run
+from nightjar.jobs.mongo import Database
 from nightjar.jobs.stored_names import newest_names
 from nightjar.scripts.completion.shells import SHELLS
 from tests.shell import Shell

@@ -10,14 +10,14 @@ import pytest
 
 from nightjar.config.errors import UsageError
 from nightjar.config.settings import Settings
-from nightjar.jobs import control
-from nightjar.jobs.auto_workers import mark_auto
-from nightjar.jobs.database import Database
 from nightjar.jobs.documents import Run
 from nightjar.jobs.judgings import first_judging
+from nightjar.jobs.machines.auto_workers import mark_auto
+from nightjar.jobs.machines.worker_documents import WorkerState
+from nightjar.jobs.machines.workers import LATELY_S
+from nightjar.jobs.mongo import Database
+from nightjar.jobs.runs import control
 from nightjar.jobs.states import JobStatus, RunStatus, WorkerStatus
-from nightjar.jobs.worker_documents import WorkerState
-from nightjar.jobs.workers import LATELY_S
 from nightjar.scripts.views.wait import Ended, hint, unserved_notes, wait_for_run
 from tests.dying_jobs import kill_one
 from tests.workbench import until

@@ -12,13 +12,13 @@ from nightjar.config.embedded import ServiceUrls
 from nightjar.config.errors import LiveError, ModelError, UnknownNameError
 from nightjar.config.live_settings import LiveSettings
 from nightjar.config.settings import Settings
-from nightjar.jobs.database import Database
-from nightjar.jobs.live import LiveRequests
-from nightjar.jobs.live_embedder import BATCH_TEXTS, JobEmbedder
+from nightjar.jobs.live.embedder import BATCH_TEXTS, JobEmbedder
+from nightjar.jobs.live.requests import LiveRequests
 from nightjar.jobs.models import ModelKind
+from nightjar.jobs.mongo import Database
 from nightjar.jobs.published import publish_model
+from nightjar.jobs.search.unindexed import find_unindexed
 from nightjar.jobs.states import RunStatus
-from nightjar.jobs.unindexed import find_unindexed
 from nightjar.pipeline.search.index import index_texts
 from nightjar.workers.engine.fake import ScriptedEngine
 from tests.documents import a_run

@@ -12,9 +12,9 @@ import pytest
 from nightjar.config.embedded import ServiceUrls
 from nightjar.config.errors import ModelError
 from nightjar.config.settings import Settings
-from nightjar.jobs.database import Database
+from nightjar.jobs.mongo import Database
+from nightjar.jobs.search.unindexed import Unindexed, find_unindexed
 from nightjar.jobs.states import JobStatus, RunStatus
-from nightjar.jobs.unindexed import Unindexed, find_unindexed
 from nightjar.pipeline.dispatch import dispatcher
 from nightjar.pipeline.dispatch.dispatcher import Dispatcher
 from nightjar.pipeline.search import refresh

@@ -13,16 +13,16 @@ import pytest
 from beanie.odm.utils.dump import get_dict
 
 from nightjar.config.errors import NightjarError, UnknownNameError
-from nightjar.jobs.database import Database
-from nightjar.jobs.documents import Job, Run, utc_now
+from nightjar.jobs.documents import Job, Run
+from nightjar.jobs.live.runs import remove_ended_live
 from nightjar.jobs.live_request import LiveRequest
-from nightjar.jobs.live_runs import remove_ended_live
 from nightjar.jobs.lookup import find_turn
-from nightjar.jobs.removal import remove_run
+from nightjar.jobs.mongo import Database, utc_now
+from nightjar.jobs.runs.removal import remove_run
+from nightjar.jobs.search.unindexed import find_unindexed
+from nightjar.jobs.search.vector_reading import LIVE_RUN
+from nightjar.jobs.search.vectors import TextKind, being_indexed
 from nightjar.jobs.states import JobKind, JobStatus, RunKind, RunStatus
-from nightjar.jobs.unindexed import find_unindexed
-from nightjar.jobs.vector_reading import LIVE_RUN
-from nightjar.jobs.vectors import TextKind, being_indexed
 from nightjar.pipeline.search import matrix, start
 from nightjar.pipeline.search.duplicates import find_equal_replies
 from nightjar.pipeline.search.index import index_texts
@@ -33,7 +33,7 @@ from tests.documents import a_job, a_run, a_turn
 from tests.word_embedder import WordEmbedder
 
 if TYPE_CHECKING:
-    from nightjar.jobs.text_embedder import Vectors
+    from nightjar.jobs.search.text_embedder import Vectors
 
 LIGHTHOUSE = "I like boats. A lighthouse stood in the storm. The keeper slept."
 BREAD = "Bread needs flour and water."

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from nightjar.config.settings import Settings
-from nightjar.jobs.database import Database
 from nightjar.jobs.documents import SuiteVersion
+from nightjar.jobs.mongo import Database
 from nightjar.pipeline.suites.benchmarks.catalogue import BENCHMARKS, HowAsked, suite_of
 from nightjar.pipeline.suites.content import SuiteContent
 from nightjar.pipeline.suites.importer import asks_the_same_as, import_suite

@@ -12,7 +12,7 @@ import pytest
 
 from nightjar.config.errors import HubError, SuiteError, UnknownNameError, UsageError
 from nightjar.config.settings import Settings
-from nightjar.jobs.database import Database
+from nightjar.jobs.mongo import Database
 from nightjar.pipeline.scoring.math_check import missing_math
 from nightjar.pipeline.suites.benchmarks.catalogue import HowAsked
 from nightjar.pipeline.suites.importer import import_suite, load_content, load_whole

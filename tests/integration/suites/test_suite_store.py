@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from nightjar.config.errors import SuiteError, UnknownNameError
-from nightjar.jobs.database import Database
 from nightjar.jobs.documents import SequenceDocument, SuiteVersion
+from nightjar.jobs.mongo import Database
 from nightjar.jobs.sequences import Sequence
 from nightjar.pipeline.suites.catalogue import bundled, take_suite
 from nightjar.pipeline.suites.content import SuiteContent

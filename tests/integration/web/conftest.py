@@ -12,9 +12,9 @@ from fastapi import FastAPI
 
 from nightjar.config.embedded import ServiceUrls
 from nightjar.config.settings import Settings
-from nightjar.jobs.account_documents import Role
-from nightjar.jobs.accounts import add_user, begin_session
-from nightjar.jobs.database import Database
+from nightjar.jobs.accounts.access import add_user, begin_session
+from nightjar.jobs.accounts.documents import Role
+from nightjar.jobs.mongo import Database
 from nightjar.jobs.queue import Doorbell
 from nightjar.web.app import create_app
 from nightjar.web.gate import OUR_HEADER, GateRules

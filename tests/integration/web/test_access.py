@@ -12,8 +12,7 @@ from fastapi.routing import APIRoute
 
 from nightjar.config.embedded import ServiceUrls
 from nightjar.config.settings import Settings
-from nightjar.jobs.account_documents import ApiToken, AuditEntry, OneTimeKey, Role, TokenScope, User, WebSession
-from nightjar.jobs.accounts import (
+from nightjar.jobs.accounts.access import (
     add_key,
     add_token,
     add_user,
@@ -23,8 +22,8 @@ from nightjar.jobs.accounts import (
     has_users,
     remove_user,
 )
-from nightjar.jobs.database import Database
-from nightjar.jobs.documents import utc_now
+from nightjar.jobs.accounts.documents import ApiToken, AuditEntry, OneTimeKey, Role, TokenScope, User, WebSession
+from nightjar.jobs.mongo import Database, utc_now
 from nightjar.web.arrival import LOCAL, Arrival, token_file
 from nightjar.web.auth.passwords import Passwords
 from nightjar.web.auth.roles import may

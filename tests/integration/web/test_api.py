@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from nightjar.config.settings import Settings
-from nightjar.jobs.account_documents import AuditEntry, Role, TokenScope
-from nightjar.jobs.accounts import add_token
-from nightjar.jobs.database import Database
+from nightjar.jobs.accounts.access import add_token
+from nightjar.jobs.accounts.documents import AuditEntry, Role, TokenScope
 from nightjar.jobs.documents import Run
+from nightjar.jobs.mongo import Database
 from nightjar.jobs.states import RunKind, RunStatus
 from nightjar.pipeline.suites.benchmarks.ladders import ladder
 from nightjar.pipeline.suites.importer import import_suite

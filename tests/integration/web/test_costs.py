@@ -9,11 +9,13 @@ from typing import Any
 import tomlkit
 
 from nightjar.config.settings import Settings
-from nightjar.jobs.account_documents import AuditEntry, Role
-from nightjar.jobs.accounts import begin_session
-from nightjar.jobs.database import Database
+from nightjar.jobs.accounts.access import begin_session
+from nightjar.jobs.accounts.documents import AuditEntry, Role
 from nightjar.jobs.documents import Run, RunModel
-from nightjar.jobs.policies import (
+from nightjar.jobs.money.spending import Expense, pause_endpoint
+from nightjar.jobs.mongo import Database
+from nightjar.jobs.remote_models import Price, TokenUse
+from nightjar.jobs.routing.policies import (
     PolicyKind,
     RoutingPolicy,
     TagRule,
@@ -22,9 +24,7 @@ from nightjar.jobs.policies import (
     active_policy,
     store_policy,
 )
-from nightjar.jobs.remote_models import Price, TokenUse
-from nightjar.jobs.routed import FrozenPolicy, JobRoute, RouteStep
-from nightjar.jobs.spending import Expense, pause_endpoint
+from nightjar.jobs.routing.routed import FrozenPolicy, JobRoute, RouteStep
 from nightjar.jobs.states import JobKind, JobStatus, RunKind, RunStatus
 from nightjar.web.gate import OUR_HEADER
 from tests.documents import a_job, a_run

@@ -12,14 +12,14 @@ import httpx
 import pytest
 
 from nightjar.config.embedded import ServiceUrls
-from nightjar.jobs.account_documents import Role, TokenScope, User
-from nightjar.jobs.accounts import add_token, begin_session, end_session
+from nightjar.jobs.accounts.access import add_token, begin_session, end_session
+from nightjar.jobs.accounts.documents import Role, TokenScope, User
 from nightjar.jobs.console_lines import publish_lines
-from nightjar.jobs.database import Database
 from nightjar.jobs.documents import Job, Run
 from nightjar.jobs.event_stream import STREAM, RedisEvents
 from nightjar.jobs.events import EventKind, Moved
-from nightjar.jobs.live_text import TextMessage, TextPart
+from nightjar.jobs.live.text import TextMessage, TextPart
+from nightjar.jobs.mongo import Database
 from nightjar.jobs.queue import Doorbell
 from nightjar.jobs.states import RunKind
 from nightjar.web.events import feed as feeds

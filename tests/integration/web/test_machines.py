@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from nightjar.config.settings import Settings
-from nightjar.jobs.account_documents import AuditEntry, Role
-from nightjar.jobs.accounts import begin_session
-from nightjar.jobs.database import Database
+from nightjar.jobs.accounts.access import begin_session
+from nightjar.jobs.accounts.documents import AuditEntry, Role
 from nightjar.jobs.documents import Run
-from nightjar.jobs.machine_readings import read_readings, this_minute, write_reading
+from nightjar.jobs.machines.machine_readings import read_readings, this_minute, write_reading
+from nightjar.jobs.mongo import Database
 from nightjar.jobs.published import publish_model
 from nightjar.jobs.states import RunStatus
 from nightjar.scripts.noting_machine import MachineNotes

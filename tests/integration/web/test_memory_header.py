@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from nightjar.config.errors import ModelError
-from nightjar.jobs.documents import Job, utc_now
+from nightjar.jobs.documents import Job
 from nightjar.jobs.memory import add_fact
 from nightjar.jobs.models import ModelKind
+from nightjar.jobs.mongo import utc_now
 from nightjar.jobs.published import publish_model
 from nightjar.web.openai.asking import MEMORY
 from nightjar.workers.engine.fake import scripted_facts

@@ -12,9 +12,9 @@ import pytest
 from nightjar.config.embedded import ServiceUrls
 from nightjar.config.errors import UsageError
 from nightjar.config.settings import Settings
-from nightjar.jobs.account_documents import AuditEntry, Role
-from nightjar.jobs.database import Database
-from nightjar.jobs.places import wanted_models
+from nightjar.jobs.accounts.documents import AuditEntry, Role
+from nightjar.jobs.live.places import wanted_models
+from nightjar.jobs.mongo import Database
 from nightjar.web.pulls import Pulls, PullStatus, checked_source
 from nightjar.workers.library.registry import read_registry
 from tests.gguf_files import write_llama

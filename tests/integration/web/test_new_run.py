@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 
 from nightjar.config.settings import Settings
-from nightjar.jobs.account_documents import Role
-from nightjar.jobs.database import Database
+from nightjar.jobs.accounts.documents import Role
 from nightjar.jobs.documents import Run
+from nightjar.jobs.machines.speeds import SpeedKey, keep_speed
 from nightjar.jobs.models import SpeedProbe
-from nightjar.jobs.nights import Schedule
+from nightjar.jobs.mongo import Database
+from nightjar.jobs.nights.documents import Schedule
 from nightjar.jobs.published import publish_model
-from nightjar.jobs.speeds import SpeedKey, keep_speed
 from nightjar.pipeline.suites.benchmarks.ladders import ladder
 from nightjar.pipeline.suites.importer import import_suite
 from tests.factories import model_facts

@@ -11,10 +11,10 @@ from html.parser import HTMLParser
 import httpx
 import pytest
 
-from nightjar.jobs.account_documents import AuditEntry, Role
-from nightjar.jobs.database import Database
+from nightjar.jobs.accounts.documents import AuditEntry, Role
 from nightjar.jobs.documents import Job, Run
-from nightjar.jobs.nights import Baseline, Schedule
+from nightjar.jobs.mongo import Database
+from nightjar.jobs.nights.documents import Baseline, Schedule
 from nightjar.jobs.states import JobStatus, RunKind, RunStatus
 from nightjar.web.gate import OUR_HEADER
 from nightjar.web.pages.settings import SHOWN

@@ -11,9 +11,9 @@ import pytest
 
 from nightjar.config.embedded import ServiceUrls
 from nightjar.config.settings import Settings
-from nightjar.jobs.account_documents import Role
-from nightjar.jobs.database import Database
+from nightjar.jobs.accounts.documents import Role
 from nightjar.jobs.documents import Job, SequenceDocument, SuiteVersion
+from nightjar.jobs.mongo import Database
 from nightjar.jobs.states import JobStatus
 from nightjar.web.gate import OUR_HEADER
 from nightjar.web.play.schema import MOST_MODELS

@@ -12,10 +12,10 @@ from PIL import Image
 
 from nightjar.config.embedded import ServiceUrls
 from nightjar.config.settings import Settings
-from nightjar.jobs.account_documents import Role
-from nightjar.jobs.database import Database
+from nightjar.jobs.accounts.documents import Role
 from nightjar.jobs.documents import Run
-from nightjar.jobs.photo_homes import announce_photos
+from nightjar.jobs.mongo import Database
+from nightjar.jobs.search.photo_homes import announce_photos
 from nightjar.workers.photos.index import index_photos
 from nightjar.workers.photos.store import read_indexes
 from tests.integration.web.conftest import Visits, visiting

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -11,17 +12,19 @@ from prometheus_client.parser import text_string_to_metric_families
 from nightjar.config.errors import CancelledReplyError
 from nightjar.config.money_settings import MoneySettings
 from nightjar.config.settings import Settings
-from nightjar.jobs.documents import utc_now
-from nightjar.jobs.live_state import LiveEnd
+from nightjar.jobs.live.reply_cache import CacheUse
+from nightjar.jobs.live.state import LiveEnd
 from nightjar.jobs.models import ModelFacts, ModelKind, ModelSource
+from nightjar.jobs.money.spending import Expense
+from nightjar.jobs.mongo import utc_now
 from nightjar.jobs.published import publish_model
 from nightjar.jobs.remote_models import Dialect, Price, RemoteFacts, TokenUse
-from nightjar.jobs.reply_cache import CacheUse
-from nightjar.jobs.spending import Expense
 from nightjar.jobs.states import JobKind, JobStatus
 from nightjar.web.totals import RouteLabel
 from tests.documents import a_job, a_run
 from tests.integration.web.conftest import Visits
+from tests.integration.web.test_costs import table
+from tests.integration.web.test_pages import get
 
 OLD_KEYS = (
     "total_requests avg_latency_ms total_tokens_generated estimated_gpt4_cost_usd cost_savings_usd hit_rate "
@@ -140,6 +143,35 @@ async def test_what_was_answered_and_saved(visits: Visits, sequences: int, ratio
     ]
     assert samples["nightjar_cost_savings_usd", "", "", "", "estimate"] == pytest.approx(plain * ratio - 0.03)
     assert (("nightjar_cost_savings_usd", "", "", "", "low") in samples) is has_interval
+
+
+@pytest.mark.parametrize(
+    ("price", "sequences", "text", "words"),
+    [
+        (None, 0, r"unknown", "Nobody knows the price of large"),
+        (PRICE, 0, r"\$0\.1700, no interval", "is taken to write as many tokens"),
+        (PRICE, 20, r"\$0\.3700 \(\$0\.3700 to \$0\.3700\)", "20 sequences of evaluations"),
+    ],
+)
+async def test_the_page_of_costs_says_what_live_requests_saved(
+    visits: Visits, price: Price | None, sequences: int, text: str, words: str
+) -> None:
+    """Beside what runs saved, never added to it: the one is against a policy's default, the other the reference."""
+    await publish(visits, price)
+    await evaluated(visits, sequences)
+    meters = visits.app.state.site.meters
+    async with await visits.owner() as browser:
+        assert "and nobody this server" in await get(browser, "/costs")
+        meters.ended("local", end(100, 10))
+        meters.ended("other", end(0, 0, remote=True, usd=0.03))
+        [live] = table(await get(browser, "/costs"), "savings")[1:]
+        assert live[:2] == ["live requests", "2"]
+        assert re.fullmatch(text, live[2])
+        assert words in live[3]
+        meters.looked_up("large", CacheUse.HIT)
+        meters.ended("large", end(200, 20, remote=True, usd=0.0, cached=True, saved_usd=0.4))
+        [_, cached] = table(await get(browser, "/costs"), "savings")[1:]
+        assert cached[:3] == ["of these from the cache", "1", "$0.4000"]
 
 
 async def test_failures_are_counted_by_model_and_error(visits: Visits) -> None:

@@ -9,8 +9,8 @@ import pytest
 
 from nightjar.config.embedded import ServiceUrls
 from nightjar.config.settings import Settings
-from nightjar.jobs.database import Database
 from nightjar.jobs.documents import Job, Run
+from nightjar.jobs.mongo import Database
 from nightjar.web.gate import GateRules
 from tests.integration.web.conftest import Visits, visiting
 from tests.integration.web.test_pages import Tags, get

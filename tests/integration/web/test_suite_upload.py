@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from nightjar.jobs.account_documents import AuditEntry, Role
+from nightjar.jobs.accounts.documents import AuditEntry, Role
 from nightjar.jobs.documents import SuiteVersion
 from nightjar.web.gate import BODY_BYTES, LARGER_BODIES
 from tests.integration.web.conftest import Visits

@@ -6,13 +6,14 @@ from typing import Any
 
 import pytest
 
-from nightjar.jobs.account_documents import TokenLimits, TokenScope
-from nightjar.jobs.accounts import add_token
-from nightjar.jobs.documents import Job, utc_now
+from nightjar.jobs.accounts.access import add_token
+from nightjar.jobs.accounts.documents import TokenLimits, TokenScope
+from nightjar.jobs.accounts.token_ledger import ApiRequest
+from nightjar.jobs.documents import Job
 from nightjar.jobs.models import ModelFacts, ModelKind, ModelSource
+from nightjar.jobs.mongo import utc_now
 from nightjar.jobs.published import publish_model
 from nightjar.jobs.remote_models import Dialect, Price, RemoteFacts, TokenUse
-from nightjar.jobs.token_ledger import ApiRequest
 from nightjar.web.gate import PROCESSING_MS, REQUEST_ID
 from nightjar.workers.engine.fake import scripted_facts
 from tests.integration.web.conftest import Visits

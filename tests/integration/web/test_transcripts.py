@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from nightjar.jobs.database import Database
 from nightjar.jobs.documents import Job, Run
+from nightjar.jobs.mongo import Database
 from tests.integration.web.conftest import Visits
 from tests.integration.web.test_pages import add_turns, get
 

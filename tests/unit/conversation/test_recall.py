@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from nightjar.config.errors import ContextError, ModelError
 from nightjar.jobs.parameters import Policy
-from nightjar.jobs.text_embedder import TextEmbedder
+from nightjar.jobs.search.text_embedder import TextEmbedder
 from nightjar.workers.conversation.plan import PromptPlan, ask, replay
 from nightjar.workers.conversation.prompt_ids import RECALLED, TRIMMED
 from nightjar.workers.conversation.recall import BEGIN, END, LeftOutExchange, Vector, nearest_exchanges
@@ -21,7 +21,7 @@ from nightjar.workers.conversation.recalling import Quoting
 from tests.word_embedder import WordEmbedder
 
 if TYPE_CHECKING:
-    from nightjar.jobs.text_embedder import Vectors
+    from nightjar.jobs.search.text_embedder import Vectors
 
 T = TypeVar("T")
 DIGEST = WordEmbedder().facts.digest

@@ -10,8 +10,8 @@ import pytest
 from pydantic import ValidationError
 
 from nightjar.config.errors import ParameterError
-from nightjar.jobs.documents import utc_now
 from nightjar.jobs.identity import chain_digest
+from nightjar.jobs.mongo import utc_now
 from nightjar.jobs.parameters import ParameterSource, Policy, resolve
 from nightjar.jobs.records import Draw, TurnRecord
 from nightjar.jobs.sequences import Mode, Sequence, TurnSpec

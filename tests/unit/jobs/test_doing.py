@@ -6,7 +6,7 @@ from dataclasses import asdict
 
 import pytest
 
-from nightjar.jobs.doing import Activity, Doing, Reporter, Stillness, read_doing
+from nightjar.jobs.machines.doing import Activity, Doing, Reporter, Stillness, read_doing
 
 SENTENCES = [
     (Doing(task=Activity.LOADING), "loading the model"),  # how far is not known yet

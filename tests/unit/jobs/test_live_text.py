@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nightjar.config.errors import RestartedError
-from nightjar.jobs.live_text import LivePiece, ReplyText, TextMessage, TextPart, read_message
+from nightjar.jobs.live.text import LivePiece, ReplyText, TextMessage, TextPart, read_message
 
 
 def said(pieces: list[LivePiece]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nightjar.jobs.rates import REMEMBERED, MinuteCounts
+from nightjar.jobs.money.rates import REMEMBERED, MinuteCounts
 
 
 def test_a_minutes_requests_are_counted() -> None:

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from nightjar.jobs.live.reply_key import CacheMode, reply_key
 from nightjar.jobs.live_request import LiveAsk
 from nightjar.jobs.models import ModelFacts, ModelKind
-from nightjar.jobs.reply_key import CacheMode, reply_key
 from nightjar.workers.engine.fake import scripted_facts
 
 ASK = LiveAsk(user="ada", model="scripted", messages=[{"role": "user", "content": "Hello"}], seed=7)

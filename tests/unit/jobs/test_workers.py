@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from nightjar.jobs.machines.workers import ALIVE_S, VANISHED_S, status_now
 from nightjar.jobs.states import WorkerStatus
-from nightjar.jobs.workers import ALIVE_S, VANISHED_S, status_now
 
 LATE = ALIVE_S + 0.1
 GONE = VANISHED_S + 0.1

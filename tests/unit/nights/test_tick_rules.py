@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from nightjar.config.errors import UsageError
-from nightjar.jobs.nights import Missed, Overlap
+from nightjar.jobs.nights.documents import Missed, Overlap
 from nightjar.jobs.states import RunStatus
 from nightjar.pipeline.nights.ticks import Rules, TickStep, decide_tick
 

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from nightjar.jobs.backlog import Waiting
+from nightjar.jobs.live.places import ModelWanted
 from nightjar.jobs.models import ModelKind
-from nightjar.jobs.places import ModelWanted
 from nightjar.workers.process.auto import AutoWorkers, Outlook, ServingPlace
 from nightjar.workers.process.choose_model import IDLE_S, PREEMPTS_EVERY_S, Backlog
 from nightjar.workers.process.gpus import Card, Pin

@@ -6,7 +6,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from nightjar.jobs.energy import EnergyKey, EnergyUse, RunEnergy
+from nightjar.jobs.money.energy import EnergyKey, EnergyUse, RunEnergy
 from nightjar.jobs.states import JobKind
 from nightjar.workers.process.energy import EnergyMeter
 

@@ -12,7 +12,7 @@ from scipy import stats
 
 from nightjar.config.errors import UsageError
 from nightjar.jobs.models import ModelFacts, ModelKind, ModelSource
-from nightjar.jobs.policies import PolicyKind, RoutingPolicy
+from nightjar.jobs.routing.policies import PolicyKind, RoutingPolicy
 from nightjar.jobs.sequences import FixedMessage, MessageRole
 from nightjar.pipeline.routing.learn import LEAST_PAIRS, RouteCandidates, SequenceEvidence
 from nightjar.pipeline.routing.learn_nearest import learn_nearest, validate_nearest
@@ -29,7 +29,7 @@ from nightjar.pipeline.routing.route import CandidateHealth, RequestFeatures, ro
 from tests.paired_worlds import paired_scores
 
 if TYPE_CHECKING:
-    from nightjar.jobs.text_embedder import Vectors
+    from nightjar.jobs.search.text_embedder import Vectors
 
 LOCAL, CLOUD = "local", "cloud"
 CHOICE = RouteCandidates(names=(LOCAL, CLOUD), default=CLOUD, margin=0.05)

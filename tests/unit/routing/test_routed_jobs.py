@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from nightjar.jobs.policies import PolicyKind, TagRule
-from nightjar.jobs.routed import FrozenPolicy, JobRoute, RouteStep, asked_as, asked_query
+from nightjar.jobs.routing.policies import PolicyKind, TagRule
+from nightjar.jobs.routing.routed import FrozenPolicy, JobRoute, RouteStep, asked_as, asked_query
 from nightjar.jobs.sequences import Sequence, TurnSpec
 from nightjar.pipeline.report.data.routes import candidate_shares
 from nightjar.pipeline.routing.route import SCHEMA_TAG, CandidateHealth, RequestFeatures, route

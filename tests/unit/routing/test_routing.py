@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from nightjar.jobs.policies import PolicyKind, RoutingPolicy, TagRule
+from nightjar.jobs.routing.policies import PolicyKind, RoutingPolicy, TagRule
 from nightjar.pipeline.routing.learn import LEAST_PAIRS, RouteCandidates, SequenceEvidence, learn_rules, learn_tag
 from nightjar.pipeline.routing.route import CandidateHealth, RequestFeatures, choose_by_tags, route
 from nightjar.pipeline.routing.validate import split_evidence, validate_rules

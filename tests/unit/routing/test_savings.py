@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from nightjar.jobs.paired_use import PairedUse
+from nightjar.jobs.money.paired_use import PairedUse
 from nightjar.jobs.remote_models import Price, TokenUse
 from nightjar.pipeline.routing.savings import CostRatio, _t, cost_ratio, savings
 

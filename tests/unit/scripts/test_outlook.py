@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from nightjar.jobs.documents import RunModel
-from nightjar.jobs.doing import Activity, Doing
+from nightjar.jobs.machines.doing import Activity, Doing
 from nightjar.jobs.models import SpeedProbe
 from nightjar.jobs.status import forecast
 from nightjar.jobs.status.forecast import UsualTurn, seconds_for

@@ -8,7 +8,7 @@ from itertools import count
 
 import pytest
 
-from nightjar.jobs.doing import Activity, Doing
+from nightjar.jobs.machines.doing import Activity, Doing
 from nightjar.scripts.views.progress import (
     EvalProgress,
     ProgressBars,

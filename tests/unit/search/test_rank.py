@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nightjar.config.errors import UsageError
-from nightjar.jobs.rank_fusion import fused
+from nightjar.jobs.search.rank_fusion import fused
+from nightjar.jobs.search.unindexed import IndexableJob
+from nightjar.jobs.search.vectors import TextKind
 from nightjar.jobs.states import JobKind
-from nightjar.jobs.unindexed import IndexableJob
-from nightjar.jobs.vectors import TextKind
 from nightjar.pipeline.search import rank
 from nightjar.pipeline.search.question import MOST_CHARS, SearchQuestion
 from nightjar.pipeline.search.rank import best_matches, near_groups, nearest

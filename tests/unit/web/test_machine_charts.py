@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from nightjar.jobs.machine_documents import CardReading, MachineReading
+from nightjar.jobs.machines.machine_documents import CardReading, MachineReading
 from nightjar.pipeline.report.page.chart import Chart
 from nightjar.pipeline.report.page.html import drawing
 from nightjar.web.heavy.machine_charts import machine_charts

@@ -15,9 +15,9 @@ from pydantic import BaseModel
 
 from nightjar.config.errors import NotServedError, QueueFullError, TooLongError, UnknownNameError
 from nightjar.jobs.identity import MOST_SEED
+from nightjar.jobs.live.state import LiveEnd
+from nightjar.jobs.live.text import LivePiece, TextPart
 from nightjar.jobs.live_request import LiveAsk, live_sequence
-from nightjar.jobs.live_state import LiveEnd
-from nightjar.jobs.live_text import LivePiece, TextPart
 from nightjar.jobs.records import TokenChance
 from nightjar.web.openai.bodies import parse_body
 from nightjar.web.openai.fields import CHAT, COMPLETION, EMBEDDING, FieldRule, Use, field_table, sort_fields

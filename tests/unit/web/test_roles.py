@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from nightjar.jobs.account_documents import Role, TokenScope
+from nightjar.jobs.accounts.documents import Role, TokenScope
 from nightjar.web.auth.roles import LEAST, SCOPES, Action, allowed, may
 
 MAY = {

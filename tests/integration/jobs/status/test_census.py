@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from nightjar.jobs.database import Database
+from nightjar.jobs.mongo import Database
 from nightjar.jobs.states import JobKind, JobStatus
 from nightjar.jobs.status import census
 from nightjar.jobs.status.views import JobCount

@@ -7,14 +7,14 @@ from dataclasses import asdict
 import pytest
 
 from nightjar.jobs import ownership
-from nightjar.jobs.database import Database
-from nightjar.jobs.documents import Job, Run, utc_now
+from nightjar.jobs.documents import Job, Run
 from nightjar.jobs.lookup import find_job
+from nightjar.jobs.machines.workers import record_death
+from nightjar.jobs.mongo import Database, utc_now
 from nightjar.jobs.parameters import Policy
 from nightjar.jobs.records import AttemptEnd, Draw, Timings, TurnRecord
 from nightjar.jobs.retry import Again
 from nightjar.jobs.status.job import describe_job
-from nightjar.jobs.workers import record_death
 from nightjar.scripts.views.job import print_job
 from tests.dying_jobs import kill_one
 

@@ -9,15 +9,15 @@ from typing import Any
 import pytest
 
 from nightjar.jobs import ownership
-from nightjar.jobs.database import Database
 from nightjar.jobs.documents import Job
 from nightjar.jobs.hindered import Hindrances
 from nightjar.jobs.leases import mark_dispatcher
+from nightjar.jobs.machines.worker_documents import WorkerState
+from nightjar.jobs.mongo import Database
 from nightjar.jobs.retry import Again, Dead
 from nightjar.jobs.status.overview import read_overview
 from nightjar.jobs.status.views import Overview, ServiceState, WorkerView
 from nightjar.jobs.troubles import StoredBoard
-from nightjar.jobs.worker_documents import WorkerState
 from tests.workbench import MODEL, make_run
 
 WELL = ServiceState(ok=True)

@@ -7,11 +7,11 @@ from datetime import datetime
 
 import pytest
 
-from nightjar.jobs.database import Database
-from nightjar.jobs.documents import Run, RunModel, utc_now
+from nightjar.jobs.documents import Run, RunModel
 from nightjar.jobs.ending import Ending, Event, Gate, GateKind, GateOutcome, GateResult, GateVerdict, Hook, HookKind
 from nightjar.jobs.judgings import JudgeCheck, RunJudging
-from nightjar.jobs.nights import Delivery
+from nightjar.jobs.mongo import Database, utc_now
+from nightjar.jobs.nights.documents import Delivery
 from nightjar.jobs.run_outcome import RunOutcome
 from nightjar.jobs.states import JobStatus
 from nightjar.jobs.status.run import describe_run, list_runs

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from nightjar.jobs.database import Database
 from nightjar.jobs.documents import Job
 from nightjar.jobs.judgings import Judging, JudgingStatus, RunJudging
+from nightjar.jobs.mongo import Database
 from nightjar.jobs.status.transcript import conversations, read_transcripts
 from tests.documents import a_turn
 from tests.workbench import make_run

@@ -18,7 +18,8 @@ from nightjar.config import embedded, hardware, programs
 from nightjar.config.errors import ServiceError
 from nightjar.config.load_settings import LoadSettings
 from nightjar.config.settings import Settings
-from nightjar.jobs import database, workers
+from nightjar.jobs import database
+from nightjar.jobs.machines import workers
 from nightjar.jobs.schema import Access
 from nightjar.jobs.status import overview
 from nightjar.jobs.status.views import Overview, QueueView, ServiceState

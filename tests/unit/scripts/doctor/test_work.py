@@ -10,10 +10,10 @@ import pytest
 
 from nightjar.config import hardware
 from nightjar.config.settings import Settings
+from nightjar.jobs.machines.worker_documents import CrashDocument
 from nightjar.jobs.states import RunStatus
 from nightjar.jobs.states import WorkerStatus as Status
 from nightjar.jobs.status.views import DeadView, Overview, QueueView, RunView, ServiceState, WorkerView
-from nightjar.jobs.worker_documents import CrashDocument
 from nightjar.scripts.doctor.check import Check
 from nightjar.scripts.doctor.work import model_checks, work_checks
 from tests.gguf_files import write_llama

@@ -1,0 +1,1 @@
+"""Live requests: a reply that somebody waits for, from the request to its end."""

@@ -1,0 +1,1 @@
+"""What requests to endpoints and what cards cost, and at which rates endpoints may be asked."""

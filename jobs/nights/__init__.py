@@ -1,0 +1,1 @@
+"""Schedules, baselines, notifications, and the nights that a trend is made of."""
