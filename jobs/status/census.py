@@ -7,7 +7,8 @@ being handed out, which is several times quicker than grouping them.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection
+import asyncio
+from collections.abc import AsyncIterator, Collection, Mapping
 from typing import Any
 
 from bson import MaxKey
@@ -17,7 +18,10 @@ from nightjar.jobs.routing.routed import ASKED_AS, asked_query
 from nightjar.jobs.states import JobKind, JobStatus
 from nightjar.jobs.status.views import JobCount, JobCounts
 
+Groups = dict[tuple[JobStatus, str], JobCount]
 _KEY = ("status", "model", "turns_committed", "turns_empty")
+FEW_JOBS = 2_000
+"""Up to so many, grouping a run's keys together with those of other runs is quicker than a seek for each of its own."""
 
 
 async def count(
@@ -28,27 +32,40 @@ async def count(
     Answered by the status index alone, unless kinds are asked for. Jobs that change meanwhile may be seen in either
     state.
     """
-    groups: dict[tuple[JobStatus, str], JobCount] = {}
+    groups: Groups = {}
     async for key, jobs in _indexed(run, model, database) if kind is None else _grouped(run, model, kind, database):
-        name = (JobStatus(key["status"]), key["model"])
-        groups[name] = groups.get(name, JobCount()) + JobCount(
-            jobs=jobs, committed=jobs * key["turns_committed"], empty=jobs * key["turns_empty"]
-        )
+        _add(groups, key, jobs)
     return JobCounts(groups=groups)
+
+
+async def count_each(runs: Mapping[str, int], database: Database) -> dict[str, JobCounts]:
+    """The jobs of many runs, given by id with about how many jobs each has: small runs in one question."""
+    few = sorted(run for run, jobs in runs.items() if jobs <= FEW_JOBS)
+    groups: dict[str, Groups] = {run: {} for run in few}
+    key = {field: f"${field}" for field in ("run", *_KEY)}
+    steps: list[Row] = [{"$match": {"run": {"$in": few}}}, {"$group": {"_id": key, "jobs": {"$sum": 1}}}]
+    async for row in await database.jobs.aggregate(steps, hint="status"):
+        _add(groups[row["_id"]["run"]], row["_id"], row["jobs"])
+    large = [run for run in runs if run not in groups]
+    counts = await asyncio.gather(*(count(run, database) for run in large))
+    return {run: JobCounts(groups=found) for run, found in groups.items()} | dict(zip(large, counts, strict=True))
 
 
 async def count_asked(run: str, database: Database) -> JobCounts:
     """The jobs of a run (its id) by what it was asked with: those of a policy count there, and not as their model's."""
     key: Row = {**{field: f"${field}" for field in _KEY}, "model": ASKED_AS}
-    groups: dict[tuple[JobStatus, str], JobCount] = {}
+    groups: Groups = {}
     steps: list[Row] = [{"$match": {"run": run}}, {"$group": {"_id": key, "jobs": {"$sum": 1}}}]
     async for row in await database.jobs.aggregate(steps):
-        found, jobs = row["_id"], row["jobs"]
-        name = (JobStatus(found["status"]), found["model"])
-        groups[name] = groups.get(name, JobCount()) + JobCount(
-            jobs=jobs, committed=jobs * found["turns_committed"], empty=jobs * found["turns_empty"]
-        )
+        _add(groups, row["_id"], row["jobs"])
     return JobCounts(groups=groups)
+
+
+def _add(groups: Groups, key: Row, jobs: int) -> None:
+    name = (JobStatus(key["status"]), key["model"])
+    groups[name] = groups.get(name, JobCount()) + JobCount(
+        jobs=jobs, committed=jobs * key["turns_committed"], empty=jobs * key["turns_empty"]
+    )
 
 
 async def done_as_asked(run: str, asked: str, kind: JobKind, database: Database) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
+import re
 from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
@@ -201,26 +201,44 @@ _COPIED = {field.name for field in fields(RunDetail)} - _MADE
 """Fields that are shown as they are stored, by the run or in what is nested in it."""
 
 
-async def list_runs(limit: int, database: Database, *, before: datetime | None = None) -> list[ListedRun]:
-    """The newest runs, or the newest of those that were made before then; newest first."""
+async def newest_run_names(limit: int, database: Database) -> list[str]:
+    """Of evaluations, for somebody who chooses one; nothing else of them is read."""
+    newest = database.runs.find(EVALUATIONS, {"name": 1}).sort("created_at", -1).limit(limit)
+    return [str(row["name"]) for row in await newest.to_list()]
+
+
+async def list_runs(
+    limit: int, database: Database, *, before: datetime | None = None, words: str = "", suite: str = ""
+) -> list[ListedRun]:
+    """The newest runs, or the newest of those that were made before then; newest first.
+
+    `words`: these stand in the run's name, a model's or its status; `suite`: this in its NAME@VERSION; in either case.
+    """
     query: Row = EVALUATIONS if before is None else {**EVALUATIONS, "created_at": {"$lt": before}}
+    if words:
+        pattern = {"$regex": re.escape(words), "$options": "i"}
+        query = {**query, "$or": [{"name": pattern}, {"models.name": pattern}, {"status": pattern}]}
+    if suite:
+        version = {"$concat": ["$suite_name", "@", {"$toString": "$suite_version"}]}
+        query = {**query, "$expr": {"$regexMatch": {"input": version, "regex": re.escape(suite), "options": "i"}}}
     runs = await read_each(Run, query, database, newest_by="created_at", limit=limit)
-    counts = await asyncio.gather(*(census.count(run.id, database) for run in runs))
-    return [
-        ListedRun(
-            id=run.id,
-            run=run.name,
-            status=run.status,
-            suite=f"{run.suite_name}@{run.suite_version}",
-            models=", ".join(model.name for model in run.models),
-            done=jobs.of(JobStatus.DONE).jobs,
-            dead=jobs.of(JobStatus.DEAD).jobs,
-            jobs=run.jobs_total,
-            created=f"{run.created_at.astimezone():%Y-%m-%d %H:%M}",
-            **run.judging.numbers(),
-        )
-        for run, jobs in zip(runs, counts, strict=True)
-    ]
+    counts = await census.count_each({run.id: run.jobs_total for run in runs}, database)
+    return [_listed(run, counts[run.id]) for run in runs]
+
+
+def _listed(run: Run, jobs: JobCounts) -> ListedRun:
+    return ListedRun(
+        id=run.id,
+        run=run.name,
+        status=run.status,
+        suite=f"{run.suite_name}@{run.suite_version}",
+        models=", ".join(model.name for model in run.models),
+        done=jobs.of(JobStatus.DONE).jobs,
+        dead=jobs.of(JobStatus.DEAD).jobs,
+        jobs=run.jobs_total,
+        created=f"{run.created_at.astimezone():%Y-%m-%d %H:%M}",
+        **run.judging.numbers(),
+    )
 
 
 async def describe_run(run: Run, database: Database) -> RunDetail:

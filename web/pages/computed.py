@@ -15,7 +15,7 @@ from nightjar.jobs.lookup import find_run, suite_names
 from nightjar.jobs.mongo import Database
 from nightjar.jobs.nights.documents import Baseline
 from nightjar.jobs.states import EVALUATIONS
-from nightjar.jobs.status.run import list_runs
+from nightjar.jobs.status.run import newest_run_names
 from nightjar.pipeline.report.page.grid import Cell
 from nightjar.web.auth.roles import Action
 from nightjar.web.heavy.pool import HeavyTask
@@ -104,7 +104,7 @@ async def build_trends(visit: Visit) -> Sheet:
 async def build_compare(visit: Visit) -> Sheet:
     """`base` and `other` are in the address; without them they are asked for."""
     base, other = visit.one("base"), visit.one("other")
-    runs = [run.run for run in await list_runs(CHOICES, visit.site.database)]
+    runs = await newest_run_names(CHOICES, visit.site.database)
     fields = (_choice("base", "Base", runs, base), _choice("other", "Other", runs, other))
     form = Form(path="/compare", submit="Compare", fields=fields)
     asked_for = Section(id="which", heading="Which runs", form=form, empty="" if runs else "No run yet.")

@@ -11,7 +11,7 @@ from typing import Any
 from nightjar.config.counting import how_many
 from nightjar.config.errors import NightjarError, UsageError
 from nightjar.jobs.lookup import find_run
-from nightjar.jobs.status.run import list_runs
+from nightjar.jobs.status.run import newest_run_names
 from nightjar.pipeline.report.page.grid import Cell
 from nightjar.web.heavy.pool import HeavyTask
 from nightjar.web.pages.computed import CHOICES, COMPUTING, report_task
@@ -33,7 +33,7 @@ _SEARCH = (Link(text="Search", href="/search"),)
 async def build_duplicates(visit: Visit) -> Sheet:
     """`run` and `least` are in the address; without a run it is asked for."""
     name, least = visit.one("run"), visit.one("least") or LEAST
-    runs = [each.run for each in await list_runs(CHOICES, visit.site.database)]
+    runs = await newest_run_names(CHOICES, visit.site.database)
     asked = Section(id="which", heading="Which run", form=_form(name, least, runs), empty="" if runs else "No run yet.")
     if not name:
         return Sheet(title=TITLE, links=_SEARCH, sections=(asked,))

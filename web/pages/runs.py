@@ -10,28 +10,23 @@ from nightjar.web.pages.words import linked, made_table, run_address, whole_numb
 from nightjar.web.sheet import Field, Form, Link, Section, Sheet
 
 SHOWN = 100
-READ = 1_000
-"""Newest runs among which a filter looks."""
 
 
 async def build_runs(visit: Visit) -> Sheet:
     """The filter is in the address, so that it can be kept and sent."""
-    words, suite = visit.one("q").lower(), visit.one("suite").lower()
+    words, suite = visit.one("q"), visit.one("suite")
     filtered = bool(words or suite)
-    runs = await list_runs(READ if filtered else SHOWN, visit.site.database)
-    chosen = [
-        run for run in runs if words in f"{run.run} {run.models} {run.status}".lower() and suite in run.suite.lower()
-    ]
+    runs = await list_runs(SHOWN + 1, visit.site.database, words=words, suite=suite)
     fields = (
-        Field(name="q", label="Name, model or status", value=visit.one("q"), kind="search"),
-        Field(name="suite", label="Suite", value=visit.one("suite"), kind="search"),
+        Field(name="q", label="Name, model or status", value=words, kind="search"),
+        Field(name="suite", label="Suite", value=suite, kind="search"),
     )
     nothing = (
         "No run is like that." if filtered else "No run yet: `nightjar demo` makes one, `nightjar enqueue` your own."
     )
-    hint = f"The newest {SHOWN} of {len(chosen)} that were found." if len(chosen) > SHOWN else ""
+    hint = f"The newest {SHOWN}; the filter finds those before them." if len(runs) > SHOWN else ""
     table = made_table(
-        "runs", ("run", "status", "models", "done>", "failed>", "jobs>", "since"), map(_row, chosen[:SHOWN])
+        "runs", ("run", "status", "models", "done>", "failed>", "jobs>", "since"), map(_row, runs[:SHOWN])
     )
     section = Section(
         id="runs-section",

@@ -14,7 +14,7 @@ from fastapi.responses import Response
 from nightjar.config.counting import how_many
 from nightjar.config.errors import ModelError, NightjarError, UnknownNameError
 from nightjar.jobs.lookup import find_run, find_turn
-from nightjar.jobs.status.run import list_runs
+from nightjar.jobs.status.run import newest_run_names
 from nightjar.pipeline.report.page.grid import Cell
 from nightjar.pipeline.search.question import SearchQuestion
 from nightjar.web.auth.roles import Action
@@ -41,7 +41,7 @@ PHOTOS = 12
 async def build_search(visit: Visit) -> Sheet:
     """`q`, `run`, `model` and `like` (JOB:TURN) are in the address; without a question it is asked for."""
     text, run, model, like = visit.one("q"), visit.one("run"), visit.one("model"), visit.one("like")
-    runs = [each.run for each in await list_runs(CHOICES, visit.site.database)]
+    runs = await newest_run_names(CHOICES, visit.site.database)
     form = _form(text, run, model, runs)
     asked = Section(id="question", heading="What to look for", form=form, empty="" if runs else "No run yet.")
     if not text and not like:

@@ -34,7 +34,7 @@ async def store(database: Database, run: str, count: int, chance: random.Random)
 
 async def test_the_counts_are_those_of_grouping(database: Database) -> None:
     """Three runs whose ids enclose one another, in every state; each is counted by itself."""
-    chance = random.Random(1)
+    chance, together = random.Random(1), {}
     for run in ("a", "aa", "b"):
         rows = await store(database, run, 700, chance)
         jobs: Counter[tuple[str, str]] = Counter()
@@ -47,7 +47,12 @@ async def test_the_counts_are_those_of_grouping(database: Database) -> None:
             empty[key] += row["turns_empty"]
         expected = {key: JobCount(jobs=jobs[key], committed=turns[key], empty=empty[key]) for key in jobs}
         assert (await census.count(run, database)).groups == expected
+        together[run] = expected
     assert (await census.count("none", database)).groups == {}
+    many = {"a": 700, "aa": census.FEW_JOBS + 1, "b": 700, "none": 0}  # one is taken for large, one has nothing
+    assert {run: jobs.groups for run, jobs in (await census.count_each(many, database)).items()} == together | {
+        "none": {}
+    }
 
 
 async def test_jobs_are_counted_without_being_read(database: Database) -> None:

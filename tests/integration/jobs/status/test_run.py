@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -13,10 +13,11 @@ from nightjar.jobs.judgings import JudgeCheck, RunJudging
 from nightjar.jobs.mongo import Database, utc_now
 from nightjar.jobs.nights.documents import Delivery
 from nightjar.jobs.run_outcome import RunOutcome
-from nightjar.jobs.states import JobStatus
-from nightjar.jobs.status.run import describe_run, list_runs
+from nightjar.jobs.states import JobStatus, RunStatus
+from nightjar.jobs.status.run import describe_run, list_runs, newest_run_names
 from nightjar.scripts.views.output import emit_json
 from nightjar.scripts.views.run import print_run, print_runs
+from tests.documents import a_run
 from tests.dying_jobs import kill_one
 
 LIST_KEYS = "id run status suite models done dead jobs created judging_shown judging_under_way".split()
@@ -55,6 +56,35 @@ async def test_a_run_is_described_by_model_with_the_reasons_of_its_dead(
     assert (listed.run, listed.status, listed.done, listed.dead, listed.jobs) == ("nightly", "ACTIVE", 0, 1, 2)
     print_runs([listed])
     assert capsys.readouterr().out.split()[:3] == ["run", "status", "suite"]
+
+
+@pytest.mark.parametrize(
+    ("words", "suite", "found"),
+    [
+        ("", "", ["plus", "two", "one"]),  # the newest first
+        ("ONE", "", ["one"]),  # a name, in either case
+        ("large", "", ["two"]),  # a model
+        ("paused", "", ["two"]),  # a state
+        ("a+", "", ["plus"]),  # no pattern
+        (".", "", []),
+        ("", "tales@2", ["two"]),
+        ("", "ALES", ["two", "one"]),
+        ("one", "songs", []),
+    ],
+)
+async def test_runs_are_found_by_words_and_suite(words: str, suite: str, found: list[str], database: Database) -> None:
+    day = utc_now()
+    models = [RunModel(name="large")]
+    for number, (name, changes) in enumerate(
+        [
+            ("one", {"suite_name": "tales"}),
+            ("two", {"suite_name": "tales", "suite_version": 2, "models": models, "status": RunStatus.PAUSED}),
+            ("plus", {"suite_name": "songs", "models": [RunModel(name="a+")]}),
+        ]
+    ):
+        await a_run(name, name=name, created_at=day + timedelta(hours=number), **changes).insert()
+    assert [run.run for run in await list_runs(10, database, words=words, suite=suite)] == found
+    assert await newest_run_names(2, database) == ["plus", "two"]
 
 
 async def test_a_model_without_jobs_has_no_counts(run: Run, database: Database) -> None:
