@@ -62,9 +62,12 @@ PAGES = (
     "/play",
     "/search",
     "/search?q=storms",
+    "/duplicates",
+    "/costs",
     "/new",
     "/workers",
     "/doctor",
+    "/doctor/cleanup",
     "/settings",
 )
 _COMPUTED = re.compile(rb'<li class="info">[^<]*as soon as')
