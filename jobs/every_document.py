@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from nightjar.jobs.accounts.documents import ApiToken, AuditEntry, OneTimeKey, User, WebSession
+from nightjar.jobs.accounts.token_days import TokenDay
 from nightjar.jobs.accounts.token_ledger import ApiRequest
 from nightjar.jobs.documents import Job, PublishedModel, Run, ScoreDocument, SequenceDocument, SuiteVersion
 from nightjar.jobs.live.cached_replies import CachedReply
@@ -52,6 +53,7 @@ ALL: tuple[type[StoredDocument], ...] = (
     RoutingEvidence,
     CachedReply,
     ApiRequest,
+    TokenDay,
     RunEnergy,
     RunSummary,
 )

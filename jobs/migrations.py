@@ -219,6 +219,11 @@ MIGRATIONS: tuple[Migration, ...] = (
         name="tokens may have budgets",
         converts={},
     ),
+    Migration(
+        # Nothing of what is stored changes; an earlier version would not count what is summed up.
+        name="settled requests of tokens are summed up by day",
+        converts={},
+    ),
     # Append here.
 )
 SCHEMA_VERSION = len(MIGRATIONS)

@@ -2,7 +2,8 @@
 
 Until then it counts as the most that it can take, afterwards as what its job's record says, and at an endpoint as what
 the ledger says (`jobs.money.spending`). It is settled once, by whoever comes first: the server that followed the reply,
-or a dispatcher where that server vanished. A reply from the cache has no entry. Entries hold no texts.
+or a dispatcher where that server vanished. A reply from the cache has no entry. Entries hold no texts. Soon after they
+are settled they become part of a day's sums (`jobs.accounts.token_days`).
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from pymongo.errors import DuplicateKeyError
 
 from nightjar.config.errors import TokenBudgetError
 from nightjar.jobs.accounts.documents import NO_LIMITS, TokenLimits
+from nightjar.jobs.accounts.token_days import DayTotals, day_of, read_with_days
 from nightjar.jobs.mongo import Database, Row
 from nightjar.jobs.patience import patiently
 from nightjar.jobs.records import TurnRecord
@@ -123,11 +125,6 @@ def month_of(at: datetime) -> datetime:
     return at.astimezone(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
 
 
-def day_of(at: datetime) -> datetime:
-    """When the day (UTC) began."""
-    return at.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-
-
 async def reserve_request(entry: ApiRequest, limits: TokenLimits, database: Database) -> None:
     """Writes the entry, or raises TokenBudgetError and leaves nothing.
 
@@ -171,12 +168,19 @@ async def _totals(entry: ApiRequest, database: Database) -> Row:
             sums[f"open_{field}_{name}"] = {"$sum": {"$cond": ["$settled", 0, amount]}}
     mine: Row = {"token": entry.token, "at": {"$gte": month_of(entry.at)}}
     needed: Row = {"_id": 0, "at": 1, "settled": 1, "tokens": 1, "usd": 1}
-    stages = [{"$match": mine}, {"$project": needed}, {"$group": {"_id": None, **sums}}]
+    group: Row = {"$group": {"_id": None, **sums}}
 
-    async def read() -> list[Row]:
-        return await (await database.raw["api_requests"].aggregate(stages)).to_list()
+    async def read(but_for: Row) -> Row:
+        stages = [{"$match": {**mine, **but_for}}, {"$project": needed}, group]
+        [row] = await (await database.raw["api_requests"].aggregate(stages)).to_list()
+        return row
 
-    [row] = await patiently(read, patience_s=PATIENCE_S)
+    row, days = await patiently(
+        lambda: read_with_days(month_of(entry.at), database, read, token=entry.token), patience_s=PATIENCE_S
+    )
+    for field in ("tokens", "usd"):
+        row[f"{field}_month"] += sum(day.total(field) for day in days)
+        row[f"{field}_day"] += sum(day.total(field) for day in days if day.day == day_of(entry.at))
     return row
 
 
@@ -293,6 +297,10 @@ async def settle_left_requests(database: Database, *, after_s: float = LEFT_AFTE
     return sum([await settle_request(row["_id"], database) for row in rows])
 
 
+_OF_DAYS = ("requests", "prompt_tokens", "reply_tokens", "usd", "priced", "unpriced")
+_ADDED = (*_OF_DAYS, "open", "tokens_month", "tokens_day", "usd_day")
+
+
 async def usage_of_tokens(database: Database, now: datetime) -> list[TokenUsage]:
     """Of every token that asked for something in this month, by token and then model."""
     today: Row = {"$gte": ["$at", day_of(now)]}
@@ -316,12 +324,30 @@ async def usage_of_tokens(database: Database, now: datetime) -> list[TokenUsage]
         "tokens_day": of_today("$tokens"),
         "usd_day": of_today(usd),
     }
-    since: Row = {"at": {"$gte": month_of(now)}}
-    stages: list[Row] = [{"$match": since}, {"$group": group}, {"$sort": {"_id": 1}}]
-    result = []
-    async for row in await database.raw["api_requests"].aggregate(stages):
-        identity = row.pop("_id")
-        if not row.pop("priced"):
-            row |= {"usd": None, "usd_day": None}
-        result.append(TokenUsage(token=identity["token"], model=identity["model"], **row))
-    return result
+    month: Row = {"at": {"$gte": month_of(now)}}
+
+    async def read(but_for: Row) -> list[Row]:
+        stages: list[Row] = [{"$match": {**month, **but_for}}, {"$group": group}]
+        return await (await database.raw["api_requests"].aggregate(stages)).to_list()
+
+    rows, days = await read_with_days(month_of(now), database, read)
+    found = {(row["_id"]["token"], row["_id"]["model"]): row for row in rows}
+    for day in days:
+        _add_day(found.setdefault((day.token, day.model), dict.fromkeys(_ADDED, 0)), day, today=day_of(now))
+    return [_usage(token, model, found[token, model]) for token, model in sorted(found)]
+
+
+def _add_day(row: Row, day: DayTotals, *, today: datetime) -> None:
+    for field in _OF_DAYS:
+        row[field] += day.total(field)
+    row["tokens_month"] += day.total("tokens")
+    if day.day == today:
+        row["tokens_day"] += day.total("tokens")
+        row["usd_day"] += day.total("usd")
+
+
+def _usage(token: str, model: str, row: Row) -> TokenUsage:
+    counts = {field: row[field] for field in _ADDED if field != "priced"}
+    if not row["priced"]:
+        counts |= {"usd": None, "usd_day": None}
+    return TokenUsage(token=token, model=model, **counts)

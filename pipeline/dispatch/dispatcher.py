@@ -20,6 +20,7 @@ import structlog
 from nightjar.config.errors import SchemaError, SettingsError
 from nightjar.config.settings import Settings
 from nightjar.jobs import leases, schema
+from nightjar.jobs.accounts.token_days import fold_settled
 from nightjar.jobs.accounts.token_ledger import settle_left_requests
 from nightjar.jobs.closers import Closer
 from nightjar.jobs.expiry import drop_old
@@ -101,6 +102,7 @@ class Dispatcher:
             (1.0, self.stop_late),
             (5.0, self.settle_lost),
             (5.0, self.settle_left_requests),
+            (5.0, self.fold_settled),
             (5.0, self.finish_expansions),
             (1.0, self.hand_on),
             (10.0, self.watch_stalls),
@@ -208,6 +210,10 @@ class Dispatcher:
     async def settle_left_requests(self) -> None:
         """Counts what requests with API tokens took whose server vanished."""
         await settle_left_requests(self._database)
+
+    async def fold_settled(self) -> None:
+        """Makes sums by day of what requests with API tokens took."""
+        await fold_settled(self._database)
 
     async def end(self) -> None:
         """Records whom to notify of runs that have ended, and writes the reports of those that were stopped."""

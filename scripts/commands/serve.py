@@ -116,6 +116,7 @@ async def _serve(listening: Listening, *, beside: tuple[str, ...] | None, open_:
     from nightjar.scripts.doctor.apart import checks_apart
     from nightjar.scripts.enforceable import check_enforceable
     from nightjar.scripts.noting_machine import noting_machine
+    from nightjar.scripts.publishing_models import publishing_known
     from nightjar.scripts.session import open_session
     from nightjar.web.app import create_app
     from nightjar.web.arrival import Arrival
@@ -147,6 +148,7 @@ async def _serve(listening: Listening, *, beside: tuple[str, ...] | None, open_:
         await stack.enter_async_context(app_.state.site.live)
         await stack.enter_async_context(app_.state.site.feed)
         await stack.enter_async_context(noting_machine(session))
+        await stack.enter_async_context(publishing_known(session))
         if beside is not None:
             await stack.enter_async_context(working_beside(settings.home / "logs", beside))
         link = await arrival.link(rules, session.database)

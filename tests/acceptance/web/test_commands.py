@@ -51,5 +51,7 @@ def test_users_and_tokens_and_who_may_be_served(home: Home) -> None:
     eventually(lambda: "Nightjar is at" in home.said("serve"), 240, lambda: home.said("serve"))
     assert "key=" not in home.said("serve")  # with users there is a login
     assert home.ok("token", "show", "local").startswith("nj_")
+    # Nobody has loaded it yet, and it may be asked for.
+    eventually(lambda: home.find("models", _id="nightjar-demo"), 60, lambda: home.said("serve"))
     home.running["serve"].terminate()
     assert home.running["serve"].wait(60) == 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -75,13 +76,12 @@ async def test_a_run_is_described_by_model_with_the_reasons_of_its_dead(
 async def test_runs_are_found_by_words_and_suite(words: str, suite: str, found: list[str], database: Database) -> None:
     day = utc_now()
     models = [RunModel(name="large")]
-    for number, (name, changes) in enumerate(
-        [
-            ("one", {"suite_name": "tales"}),
-            ("two", {"suite_name": "tales", "suite_version": 2, "models": models, "status": RunStatus.PAUSED}),
-            ("plus", {"suite_name": "songs", "models": [RunModel(name="a+")]}),
-        ]
-    ):
+    runs: dict[str, dict[str, Any]] = {
+        "one": {"suite_name": "tales"},
+        "two": {"suite_name": "tales", "suite_version": 2, "models": models, "status": RunStatus.PAUSED},
+        "plus": {"suite_name": "songs", "models": [RunModel(name="a+")]},
+    }
+    for number, (name, changes) in enumerate(runs.items()):
         await a_run(name, name=name, created_at=day + timedelta(hours=number), **changes).insert()
     assert [run.run for run in await list_runs(10, database, words=words, suite=suite)] == found
     assert await newest_run_names(2, database) == ["plus", "two"]

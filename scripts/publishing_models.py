@@ -1,0 +1,69 @@
+"""Publishing the facts of this machine's models: what a person has here, a page or a program may ask for at once."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import structlog
+
+from nightjar.config.errors import NightjarError
+
+if TYPE_CHECKING:
+    from nightjar.config.settings import Settings
+    from nightjar.jobs.mongo import Database
+    from nightjar.scripts.session import Session
+
+_log = structlog.get_logger()
+
+
+async def publish_known(settings: Settings, database: Database) -> list[str]:
+    """Publishes the facts of registered and stored models that nobody has published yet. Returns their names.
+
+    Small files come first: those that nobody loaded before are read whole once, for their digest. A model that cannot
+    be read is logged and left out.
+    """
+    from nightjar.jobs.published import publish_model, published
+    from nightjar.workers.library.find import find_model
+    from nightjar.workers.library.inspect import entry_facts
+    from nightjar.workers.library.inventory import ModelState, inventory
+    from nightjar.workers.library.origin import origin
+
+    held = [each for each in await asyncio.to_thread(inventory, settings) if each.state is ModelState.READY]
+    there = await published([each.name for each in held], database)
+    done = []
+    for each in sorted(held, key=lambda each: each.file_bytes or 0):
+        if each.name in there:
+            continue
+        try:
+            entry = await asyncio.to_thread(find_model, each.name, settings)
+            facts = await asyncio.to_thread(entry_facts, entry)
+            came_from = await asyncio.to_thread(origin, entry, settings)
+        except (NightjarError, OSError) as error:
+            _log.warning("model_not_published", model=each.name, error=str(error))
+            continue
+        await publish_model(database, facts, socket.gethostname(), origin=came_from)
+        done.append(each.name)
+    return done
+
+
+@asynccontextmanager
+async def publishing_known(session: Session) -> AsyncIterator[None]:
+    """Beside the block; what is not read by its end stays unpublished."""
+    from nightjar.jobs.mongo import DatabaseError
+    from nightjar.jobs.periodic import end_task
+
+    async def publish() -> None:
+        try:
+            await publish_known(session.settings, session.database)
+        except (NightjarError, DatabaseError) as error:
+            _log.warning("models_not_published", error=str(error))
+
+    task = asyncio.create_task(publish())
+    try:
+        yield
+    finally:
+        await end_task(task)
