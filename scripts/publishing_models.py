@@ -21,10 +21,10 @@ _log = structlog.get_logger()
 
 
 async def publish_known(settings: Settings, database: Database) -> list[str]:
-    """Publishes the facts of registered and stored models that nobody has published yet. Returns their names.
+    """Publishes the facts of registered models that nobody has published yet. Returns their names.
 
-    Small files come first: those that nobody loaded before are read whole once, for their digest. A model that cannot
-    be read is logged and left out.
+    Small files come first: one that nobody loaded before is read whole once, for its digest. A model that cannot be
+    read is logged and left out.
     """
     from nightjar.jobs.published import publish_model, published
     from nightjar.workers.library.find import find_model
@@ -32,7 +32,8 @@ async def publish_known(settings: Settings, database: Database) -> list[str]:
     from nightjar.workers.library.inventory import ModelState, inventory
     from nightjar.workers.library.origin import origin
 
-    held = [each for each in await asyncio.to_thread(inventory, settings) if each.state is ModelState.READY]
+    known = await asyncio.to_thread(inventory, settings)
+    held = [each for each in known if each.registered and each.state is ModelState.READY]
     there = await published([each.name for each in held], database)
     done = []
     for each in sorted(held, key=lambda each: each.file_bytes or 0):

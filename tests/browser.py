@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, ConsoleMessage, Page, Route
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 PATIENCE_MS = 120_000
-SCREENSHOTS = os.environ.get("NIGHTJAR_SCREENSHOTS")
+SCREENSHOTS = os.environ.get("SCREENSHOTS")
 """A folder for pictures of the pages, for people to look at."""
 
 

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
-from tests.acceptance.web.lived import SLOW, WITHIN_S, Lived
-from tests.browser import CHROMIUM, Watched
-from tests.home import Home, eventually
+from tests.acceptance.web.lived import SLOW, Lived
+from tests.browser import CHROMIUM
+from tests.home import Home
 
 
 @pytest.fixture(scope="module")
@@ -28,14 +28,6 @@ def lived(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         suite.write_text(SLOW + "".join(f"  - id: s{n}\n    turns: [{{ prompt: Go on }}]\n" for n in range(40)))
         home.ok("services", "up")
         home.ok("suite", "import", str(suite))
-        home.start("serve", "serve", "--port", "0", "--workers", "none")
-        eventually(lambda: "token show local" in home.said("serve"), WITHIN_S, lambda: home.said("serve"))
-        link = next(word for word in home.said("serve").split() if "#key=" in word and "127.0.0.1" in word)
-        watched = Watched.open(browser, link.partition("/login")[0])
-        watched.page.goto(link)
-        watched.page.wait_for_selector("nav a")
-        login = dict(watched.page.context.storage_state())
-        watched.page.context.close()
-        yield Lived(home=home, address=watched.address, login=login)
+        yield Lived.served(home, browser)
     finally:
         home.close()

@@ -28,6 +28,19 @@ class Lived:
     address: str
     login: dict[str, Any]
 
+    @classmethod
+    def served(cls, home: Home, browser: Browser) -> Lived:
+        """Starts the home's server, without workers, and logs in by its link."""
+        home.start("serve", "serve", "--port", "0", "--workers", "none")
+        eventually(lambda: "token show local" in home.said("serve"), WITHIN_S, lambda: home.said("serve"))
+        link = next(word for word in home.said("serve").split() if "#key=" in word and "127.0.0.1" in word)
+        watched = Watched.open(browser, link.partition("/login")[0])
+        watched.page.goto(link)
+        watched.page.wait_for_selector("nav a")
+        login = dict(watched.page.context.storage_state())
+        watched.page.context.close()
+        return cls(home=home, address=watched.address, login=login)
+
     @property
     def token(self) -> str:
         """Of this machine's own programs."""
