@@ -39,7 +39,7 @@ NAV = (
 )
 """The pages that every page leads to, for those who may see them."""
 LIVE = "nightjar-live"
-"""The header of a page that is read again by itself."""
+"""The header of a page that is read again by itself, and of an answer by which one becomes such a page."""
 FIELDS = 200
 """Most fields of a form."""
 
@@ -119,7 +119,8 @@ def show_page(request: Request, template: str, content: Content, status: int = 2
             return HTMLResponse(body, status_code=status, headers={"hx-refresh": "true"})
         etag = content_tag(body, nonce)
         known = status == 200 and request.headers.get("if-none-match") == etag
-        return HTMLResponse("" if known else body, status_code=304 if known else status, headers={"etag": etag})
+        headers = {"etag": etag, **({LIVE: "1"} if content.live else {})}
+        return HTMLResponse("" if known else body, status_code=304 if known else status, headers=headers)
     here = request.url.path
     address = f"{here}?{request.url.query}" if request.url.query else here
     whole = site.templates.whole(

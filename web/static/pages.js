@@ -3,15 +3,19 @@
 const nightjar = (() => {
   const content = document.getElementById("content");
   const said = document.body.dataset;
-  const TOGETHER_MS = 120, APART_MS = 1000, POLL_MS = 2000, ANYWAY_MS = 15000;
-  let open = false, due = 0, waiting = null, seen = null, etag = null;
+  const TOGETHER_MS = 120, APART_MS = 1000, POLL_MS = 2000, ANYWAY_MS = 15000, STILL_MS = 1000, SOON_MS = 60;
+  let open = false, due = 0, waiting = null, seen = null, etag = null, stillUntil = 0;
 
   function again(after) {
     if (!("live" in content.dataset)) return;
     if (document.hidden) { seen = "moved"; return; }
     if (waiting === null) waiting = setTimeout(now, Math.max(after, due - performance.now()));
   }
+  // Nothing moves away from under a button that is being pressed, or around one whose answer is under way, for a second.
+  const still = (yes) => { stillUntil = yes ? performance.now() + STILL_MS : 0; };
+  const held = () => performance.now() < stillUntil;
   function now() {
+    if (held()) { waiting = setTimeout(now, SOON_MS); return; }
     waiting = null;
     due = performance.now() + APART_MS;
     content.dispatchEvent(new CustomEvent("nightjar-again", { bubbles: true }));
@@ -54,18 +58,33 @@ const nightjar = (() => {
     } catch { locked(); }
   }
 
+  for (const kind of ["pointerdown", "pointerup", "pointercancel"]) {
+    addEventListener(kind, () => still(kind === "pointerdown"), true);
+  }
+  document.addEventListener("htmx:before:request", (event) => { if (event.target !== content) still(true); });
+  document.addEventListener("htmx:finally:request", (event) => { if (event.target !== content) still(false); });
+  document.addEventListener("htmx:before:swap", (event) => {
+    if (event.target !== content || !held()) return;
+    event.preventDefault();
+    etag = null;  // what is not shown is sent again
+    setTimeout(() => document.body.dispatchEvent(new CustomEvent("nightjar-changed")), SOON_MS);
+  });
   document.addEventListener("htmx:config:request", (event) => {
-    if (etag && event.target === content) event.detail.ctx.request.headers["If-None-Match"] = etag;
+    if (event.target !== content) return;
+    const headers = event.detail.ctx.request.headers;
+    if (etag) headers["If-None-Match"] = etag;
+    if ("live" in content.dataset) headers["nightjar-live"] = "1";
   });
   document.addEventListener("htmx:after:request", (event) => {
     const answer = event.detail.ctx.response;
     if (event.target !== content || !answer || answer.status === 304) return;
     etag = answer.status === 200 ? answer.headers.get("etag") : null;  // a problem stands there now: the page is sent again
+    if (answer.headers.get("nightjar-live")) content.dataset.live = "";  // something has begun to move
   });
   document.addEventListener("visibilitychange", () => {
     if (!document.hidden && seen) { seen = null; again(0); }
   });
-  if (content && "live" in content.dataset) {
+  if (content) {
     setInterval(() => { if (!open) again(0); }, POLL_MS);
     setInterval(() => { if (open) again(0); }, ANYWAY_MS);
   }

@@ -50,6 +50,39 @@ def test_seven_visible_tabs_and_the_console(browser: Browser, lived: Lived) -> N
     first.page.context.close()
 
 
+def test_nothing_moves_under_a_pressed_button(browser: Browser, lived: Lived) -> None:
+    """The page is read again once the button is let go, or has been held for a second."""
+    watched = lived.open(browser)
+    watched.go("/")
+    page = watched.page
+    page.wait_for_selector("body[data-events=open]")
+    page.wait_for_timeout(1500)  # it was read again for what moved until now
+    heading = page.get_by_role("heading", level=1).bounding_box()
+    assert heading is not None
+    page.mouse.move(heading["x"] + 5, heading["y"] + 5)
+    read: list[str] = []
+    page.on("request", lambda request: read.append(request.url))
+
+    def soon_read() -> list[str]:
+        page.wait_for_timeout(50)
+        return read
+
+    page.mouse.down()
+    page.evaluate("nightjar.again(0)")
+    page.wait_for_timeout(400)
+    assert read == []
+    page.mouse.up()
+    eventually(soon_read, WITHIN_S)
+    page.wait_for_timeout(1200)
+    read.clear()
+    page.mouse.down()
+    page.evaluate("nightjar.again(0)")
+    eventually(soon_read, WITHIN_S)
+    page.mouse.up()
+    watched.check("the page that was held")
+    page.context.close()
+
+
 def test_the_text_of_a_job_is_watched(browser: Browser, lived: Lived) -> None:
     """A run is started, watched and paused in the browser alone."""
     start_worker(lived.home)

@@ -88,6 +88,7 @@ def test_a_pull_goes_on_while_the_page_is_left(browser: Browser, lived: Lived, h
     watched = lived.open(browser)
     page = watched.page
     watched.go("/models/get?q=story")
+    page.locator("select[name=source]").wait_for()  # the hub has answered
     page.get_by_label("Repository (OWNER/NAME)").select_option(REPO)
     page.get_by_role("button", name="Fetch it").last.click()
     page.get_by_role("status").get_by_text(f"{NAME} is being fetched.").wait_for()
@@ -95,6 +96,7 @@ def test_a_pull_goes_on_while_the_page_is_left(browser: Browser, lived: Lived, h
     page.get_by_role("progressbar").wait_for()
     picture(page, "pulling")
     watched.go("/")
+    hub.faults = Faults()
     hub.go_on.set()
     eventually((lived.home.folder / "models" / NAME / FILE).is_file, WITHIN_S)
     watched.go("/models/get")

@@ -198,7 +198,9 @@ async def test_reports_and_comparisons_are_worked_out_elsewhere(visits: Visits, 
         assert "data-live" in first
         text = await _when_there(client, "/runs/nightly/report", "iframe")
         polled = {"hx-request": "true", "nightjar-live": "1"}
-        assert (await client.get("/runs/nightly/report", headers=polled)).headers["hx-refresh"] == "true"
+        polled_again = await client.get("/runs/nightly/report", headers=polled)
+        assert (polled_again.headers["hx-refresh"], "nightjar-live" in polled_again.headers) == ("true", False)
+        assert (await client.get("/runs", headers={"hx-request": "true"})).headers["nightjar-live"] == "1"
         frame = next(attrs for tag, attrs in Tags(text).found if tag == "iframe")
         assert "allow-same-origin" not in str(frame["sandbox"])
         document = await client.get(str(frame["src"]))
