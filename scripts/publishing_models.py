@@ -16,8 +16,20 @@ if TYPE_CHECKING:
     from nightjar.config.settings import Settings
     from nightjar.jobs.mongo import Database
     from nightjar.scripts.session import Session
+    from nightjar.workers.library.find import ModelEntry
 
 _log = structlog.get_logger()
+
+
+async def publish_entry(entry: ModelEntry, settings: Settings, database: Database) -> None:
+    """Publishes the facts of a model of this host. Raises ModelFileError."""
+    from nightjar.jobs.published import publish_model
+    from nightjar.workers.library.inspect import entry_facts
+    from nightjar.workers.library.origin import origin
+
+    facts = await asyncio.to_thread(entry_facts, entry)
+    came_from = await asyncio.to_thread(origin, entry, settings)
+    await publish_model(database, facts, socket.gethostname(), origin=came_from)
 
 
 async def publish_known(settings: Settings, database: Database) -> list[str]:
@@ -26,11 +38,9 @@ async def publish_known(settings: Settings, database: Database) -> list[str]:
     Small files come first: one that nobody loaded before is read whole once, for its digest. A model that cannot be
     read is logged and left out.
     """
-    from nightjar.jobs.published import publish_model, published
+    from nightjar.jobs.published import published
     from nightjar.workers.library.find import find_model
-    from nightjar.workers.library.inspect import entry_facts
     from nightjar.workers.library.inventory import ModelState, inventory
-    from nightjar.workers.library.origin import origin
 
     known = await asyncio.to_thread(inventory, settings)
     held = [each for each in known if each.registered and each.state is ModelState.READY]
@@ -41,12 +51,10 @@ async def publish_known(settings: Settings, database: Database) -> list[str]:
             continue
         try:
             entry = await asyncio.to_thread(find_model, each.name, settings)
-            facts = await asyncio.to_thread(entry_facts, entry)
-            came_from = await asyncio.to_thread(origin, entry, settings)
+            await publish_entry(entry, settings, database)
         except (NightjarError, OSError) as error:
             _log.warning("model_not_published", model=each.name, error=str(error))
             continue
-        await publish_model(database, facts, socket.gethostname(), origin=came_from)
         done.append(each.name)
     return done
 

@@ -11,7 +11,6 @@ import asyncio
 import json
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar, TypeVar
 
@@ -63,26 +62,17 @@ class TokenDay(StoredDocument):
     sums: DaySums = DaySums()
     folding: Folding | None = None
 
+    def total(self, field: str) -> float:
+        """A sum, with what is on its way into it."""
+        total: float = getattr(self.sums, field)  # counts stay whole numbers
+        return total if self.folding is None else total + getattr(self.folding.sums, field)
+
     class Settings:
         name = "token_days"
         indexes: ClassVar = [
             IndexModel([("token", ASCENDING), ("day", ASCENDING)], name="token"),
             IndexModel([("day", ASCENDING)], name="old", expireAfterSeconds=KEPT_S),
         ]
-
-
-@dataclass(frozen=True, kw_only=True)
-class DayTotals:
-    """The sums of a day, those on their way into them included."""
-
-    token: str
-    model: str
-    day: datetime
-    sums: tuple[DaySums, ...]
-
-    def total(self, field: str) -> float:
-        total: float = sum(getattr(each, field) for each in self.sums)  # counts stay whole numbers
-        return total
 
 
 def day_of(at: datetime) -> datetime:
@@ -92,7 +82,7 @@ def day_of(at: datetime) -> datetime:
 
 async def read_with_days(
     since: datetime, database: Database, entries: Callable[[Row], Awaitable[T]], *, token: str | None = None
-) -> tuple[T, list[DayTotals]]:
+) -> tuple[T, list[TokenDay]]:
     """What `entries` reads of the ledger, with a query that leaves out entries that are being folded, and the days.
 
     The two fit each other: read again where something was folded meanwhile. A reader that is always overtaken may see
@@ -106,15 +96,7 @@ async def read_with_days(
         after = await _read_days(since, token, database)
         if [(day.id, day.steps) for day in before] == [(day.id, day.steps) for day in after]:
             break
-    return found, [
-        DayTotals(
-            token=day.token,
-            model=day.model,
-            day=day.day,
-            sums=(day.sums, *([day.folding.sums] if day.folding else [])),
-        )
-        for day in after
-    ]
+    return found, after
 
 
 async def _read_days(since: datetime, token: str | None, database: Database) -> list[TokenDay]:

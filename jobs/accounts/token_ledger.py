@@ -18,7 +18,7 @@ from pymongo.errors import DuplicateKeyError
 
 from nightjar.config.errors import TokenBudgetError
 from nightjar.jobs.accounts.documents import NO_LIMITS, TokenLimits
-from nightjar.jobs.accounts.token_days import DayTotals, day_of, read_with_days
+from nightjar.jobs.accounts.token_days import KEPT_S, TokenDay, day_of, read_with_days
 from nightjar.jobs.mongo import Database, Row
 from nightjar.jobs.patience import patiently
 from nightjar.jobs.records import TurnRecord
@@ -34,7 +34,6 @@ PASSING_S = 5.0
 """When to ask again where only what is under way is in the way."""
 PATIENCE_S = 5.0
 BATCH = 500
-_KEPT_S = 400 * 86_400
 _BYTES_PER_TOKEN = 4
 """Of ordinary text, roughly; only for a reply that was left before its end, whose tokens nobody counted."""
 _JOB: Row = dict.fromkeys(
@@ -81,7 +80,7 @@ class ApiRequest(StoredDocument):
             # All that a budget is checked by: no document is read for it.
             IndexModel([(key, ASCENDING) for key in ("token", "at", "settled", "tokens", "usd")], name="budget"),
             IndexModel([("at", ASCENDING)], name="open", partialFilterExpression={"settled": False}),
-            IndexModel([("settled_at", ASCENDING)], name="old", expireAfterSeconds=_KEPT_S),
+            IndexModel([("settled_at", ASCENDING)], name="old", expireAfterSeconds=KEPT_S),
         ]
 
 
@@ -337,7 +336,7 @@ async def usage_of_tokens(database: Database, now: datetime) -> list[TokenUsage]
     return [_usage(token, model, found[token, model]) for token, model in sorted(found)]
 
 
-def _add_day(row: Row, day: DayTotals, *, today: datetime) -> None:
+def _add_day(row: Row, day: TokenDay, *, today: datetime) -> None:
     for field in _OF_DAYS:
         row[field] += day.total(field)
     row["tokens_month"] += day.total("tokens")

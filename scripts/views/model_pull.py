@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -121,15 +119,11 @@ def verify_model(entry: ModelEntry, settings: Settings) -> bool:
 
 async def publish_facts(entry: ModelEntry) -> None:
     """Publishes the model's facts to MongoDB. Raises ServiceError."""
-    from nightjar.jobs.published import publish_model
+    from nightjar.scripts.publishing_models import publish_entry
     from nightjar.scripts.session import open_session
-    from nightjar.workers.library.inspect import entry_facts
-    from nightjar.workers.library.origin import origin
 
-    facts = await asyncio.to_thread(entry_facts, entry)
     async with open_session() as session:
-        came_from = await asyncio.to_thread(origin, entry, session.settings)
-        await publish_model(session.database, facts, socket.gethostname(), origin=came_from)
+        await publish_entry(entry, session.settings, session.database)
 
 
 @contextmanager
