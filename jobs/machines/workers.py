@@ -7,6 +7,7 @@ ended as they should) and `crashes` (processes that died). By age they go in `jo
 from __future__ import annotations
 
 import re
+import socket
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -29,6 +30,11 @@ VANISHED_S = 60.0
 LATELY_S = 600.0
 """Who enqueues for a model whose last worker was seen longer ago is told so."""
 CRASHES_READ = 1_000
+
+
+def worker_id(pid: int, started_ms: int) -> str:
+    """`host:pid:start` of a worker process on this host."""
+    return f"{socket.gethostname()}:{pid}:{started_ms}"
 
 
 @dataclass(frozen=True, kw_only=True)

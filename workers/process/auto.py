@@ -25,6 +25,7 @@ from nightjar.config.stopping import end_signals
 from nightjar.jobs.backlog import Waiting, live_workers, waiting_jobs
 from nightjar.jobs.live.places import wanted_models
 from nightjar.jobs.machines.auto_workers import end_auto, mark_auto
+from nightjar.jobs.machines.workers import worker_id
 from nightjar.jobs.mongo import Database, DatabaseError
 from nightjar.jobs.periodic import every
 from nightjar.jobs.published import published
@@ -38,7 +39,6 @@ from nightjar.workers.process.choose_model import (
     hindrances,
 )
 from nightjar.workers.process.gpus import Pin, choose_pins, list_cards
-from nightjar.workers.process.main import worker_id
 from nightjar.workers.process.survey import Loadable, backlogs, loadable
 
 CAPABILITIES = ("chat", "embedding", "judge")

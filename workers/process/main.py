@@ -22,6 +22,7 @@ from nightjar.jobs import backlog, schema
 from nightjar.jobs.commits import Commits
 from nightjar.jobs.leases import dispatcher_is_live
 from nightjar.jobs.machines.speeds import SpeedKey
+from nightjar.jobs.machines.workers import worker_id
 from nightjar.jobs.models import ModelSource
 from nightjar.jobs.mongo import Database
 from nightjar.jobs.periodic import board, end_task, every
@@ -36,6 +37,7 @@ from nightjar.workers.library.find import ModelEntry, find_model
 from nightjar.workers.library.origin import origin
 from nightjar.workers.library.usage import mark_used
 from nightjar.workers.process.comparing import JobComparer
+from nightjar.workers.process.exit_codes import BROKEN, CANNOT
 from nightjar.workers.process.gpu_lease import LEASE_S as CARD_LEASE_S
 from nightjar.workers.process.gpu_lease import GpuLease
 from nightjar.workers.process.gpus import NONE
@@ -58,16 +60,7 @@ BURST_POLL_S = 0.5
 ENGINE_POLL_S = 1.0
 IDLE_LOOK_S = 1.0
 WAIT_LOOK_S = 3.0
-CANNOT = 3
-"""Exit code of a worker whose model does not load, or that refuses every run: another one would do no better."""
-BROKEN = 70
-"""Exit code of a worker that broke after it was ready: another one may do better."""
 _log = structlog.get_logger()
-
-
-def worker_id(pid: int, started_ms: int) -> str:
-    """`host:pid:start` of a worker process on this host."""
-    return f"{socket.gethostname()}:{pid}:{started_ms}"
 
 
 async def serve(

@@ -23,17 +23,15 @@ from nightjar.config.redact import redact_text
 from nightjar.config.stopping import OVERDUE_S, end_signals
 from nightjar.jobs import backlog
 from nightjar.jobs.backlog import HeldJob
-from nightjar.jobs.machines.workers import record_death
+from nightjar.jobs.machines.workers import record_death, worker_id
 from nightjar.jobs.mongo import Database, DatabaseError
 from nightjar.jobs.ownership import apply_decision
 from nightjar.jobs.records import AttemptEnd
 from nightjar.jobs.retry import Again, Decision, Fault, decide
 from nightjar.jobs.states import JobStatus
+from nightjar.workers.process.exit_codes import BROKEN, CANNOT, WRONG_USAGE
 from nightjar.workers.process.gpus import Pin
-from nightjar.workers.process.main import BROKEN, CANNOT, worker_id
 from nightjar.workers.process.meters import memory_kills
-
-WRONG_USAGE = 2
 
 STDERR_BYTES = 16_384
 FIRST_PAUSE_S = 1.0
