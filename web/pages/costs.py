@@ -219,8 +219,8 @@ async def _savings_section(visit: Visit, policies: list[RoutingPolicy]) -> Secti
         hint="US dollars at endpoints, with a 95 % interval: of conversations in runs against their policy's default, "
         "of live requests since this server started against the reference model.",
         table=made_table("savings", ("of", "answered>", "saved>", "how that is meant"), rows),
-        empty="No run has asked a policy yet (`nightjar enqueue --suite SUITE --model router:NAME` does), and nobody "
-        "this server.",
+        empty="No run has asked a policy yet (`nightjar enqueue --suite SUITE --model router:NAME` does), and this "
+        "server has answered no live request.",
     )
 
 

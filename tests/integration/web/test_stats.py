@@ -161,7 +161,7 @@ async def test_the_page_of_costs_says_what_live_requests_saved(
     await evaluated(visits, sequences)
     meters = visits.app.state.site.meters
     async with await visits.owner() as browser:
-        assert "and nobody this server" in await get(browser, "/costs")
+        assert "has answered no live request" in await get(browser, "/costs")
         meters.ended("local", end(100, 10))
         meters.ended("other", end(0, 0, remote=True, usd=0.03))
         [live] = table(await get(browser, "/costs"), "savings")[1:]
