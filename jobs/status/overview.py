@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import fields, replace
+from dataclasses import asdict, fields, replace
 from datetime import datetime
 
 from pymongo.errors import PyMongoError
@@ -15,14 +15,12 @@ from nightjar.jobs.hindered import Hindrances, hindered
 from nightjar.jobs.judgings import OUTLINE, RunJudging
 from nightjar.jobs.leases import dispatcher_is_live, live_closers, since_ringing_s
 from nightjar.jobs.machines.auto_workers import live_autos
-from nightjar.jobs.money.energy import Electricity, electricity_of
-from nightjar.jobs.money.spending import spending
 from nightjar.jobs.mongo import Database, Row
 from nightjar.jobs.nights.documents import DeliveryState
 from nightjar.jobs.reading import parse_each
-from nightjar.jobs.remote_models import Spending, usd_text
 from nightjar.jobs.states import EVALUATIONS, TERMINAL_RUNS, WORKING_RUNS, JobStatus, RunStatus, WorkerStatus
 from nightjar.jobs.status import census
+from nightjar.jobs.status.costs import read_costs
 from nightjar.jobs.status.eta import etas
 from nightjar.jobs.status.views import (
     ChoreView,
@@ -87,20 +85,8 @@ async def _counted(row: Row, retries: int, database: Database) -> tuple[RunView,
 
 
 async def _with_costs(runs: list[RunView], database: Database) -> list[RunView]:
-    ids = [run.id for run in runs]
-    spent, electricity = await spending(ids, database), await electricity_of(ids, database)
-    runs = [_with_cost(run, spent[run.id]) if run.id in spent else run for run in runs]
-    return [_with_electricity(run, electricity.get(run.id)) for run in runs]
-
-
-def _with_cost(run: RunView, spent: Sequence[Spending]) -> RunView:
-    known = [each.usd for each in spent if each.usd is not None]
-    usd = sum(known) if known else None
-    return replace(run, cost_usd=usd, cost=usd_text(usd, unpriced=sum(each.unpriced for each in spent)))
-
-
-def _with_electricity(run: RunView, used: Electricity | None) -> RunView:
-    return run if used is None else replace(run, electricity_usd=used.usd, electricity=used.text)
+    costs = await read_costs([run.id for run in runs], database)
+    return [replace(run, **asdict(costs[run.id])) if run.id in costs else run for run in runs]
 
 
 def _chore_view(row: Row) -> ChoreView:

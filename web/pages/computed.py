@@ -9,6 +9,7 @@ from pathlib import Path
 from fastapi import HTTPException, Request
 from fastapi.responses import FileResponse, Response
 
+from nightjar.config.counting import are
 from nightjar.config.errors import UnknownNameError, UsageError
 from nightjar.jobs.documents import Run
 from nightjar.jobs.lookup import find_run, suite_names
@@ -102,14 +103,20 @@ async def build_trends(visit: Visit) -> Sheet:
 
 
 async def build_compare(visit: Visit) -> Sheet:
-    """`base` and `other` are in the address; without them they are asked for."""
+    """`base` and `other` are in the address, or two `run`, of which the older is the base; else they are asked for."""
     base, other = visit.one("base"), visit.one("other")
+    chosen = [await find_run(name, visit.site.database) for name in visit.many("run")]
+    said: tuple[Said, ...] = ()
+    if len(chosen) == 2:
+        base, other = (run.name for run in sorted(chosen, key=lambda run: run.created_at))
+    elif chosen:
+        said = (Said(text=f"Two runs are compared; {len(chosen)} {are(len(chosen))} chosen.", level="warning"),)
     runs = await newest_run_names(CHOICES, visit.site.database)
     fields = (_choice("base", "Base", runs, base), _choice("other", "Other", runs, other))
     form = Form(path="/compare", submit="Compare", fields=fields)
     asked_for = Section(id="which", heading="Which runs", form=form, empty="" if runs else "No run yet.")
     if not base or not other:
-        return Sheet(title="Compare", sections=(asked_for,))
+        return Sheet(title="Compare", said=said, sections=(asked_for,))
     before, after = [await find_run(name, visit.site.database) for name in (base, other)]
     versions = [(await report_task(run)).version for run in (before, after)]
     ready = await visit.site.heavy.look(

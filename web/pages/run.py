@@ -18,6 +18,7 @@ from nightjar.web.auth.roles import Action
 from nightjar.web.overview import site_overview
 from nightjar.web.pages.declare import Visit, page
 from nightjar.web.pages.rows import queue_rows, troubles
+from nightjar.web.pages.run_buttons import control_buttons
 from nightjar.web.pages.words import duration, linked, made_table, run_address, whole_number
 from nightjar.web.sheet import Button, Choice, Field, Form, Link, NamedFact, Section, Sheet, named_facts
 from nightjar.workers.library.registry import read_registry
@@ -221,15 +222,9 @@ def _buttons(run: Run, visit: Visit, *, failed: int, pinned: bool) -> tuple[Butt
     def here(name: str) -> str:
         return run_address(run.name, name)
 
-    buttons = []
+    buttons: list[Button] = []
     if visit.visitor.can(Action.RUN):
-        if run.status is RunStatus.ACTIVE:
-            buttons.append(Button(text="Pause", path=here("pause")))
-        if run.status in (RunStatus.PAUSED, RunStatus.STOPPED):
-            buttons.append(Button(text="Resume", path=here("resume")))
-        if run.status not in TERMINAL_RUNS | {RunStatus.REMOVING}:
-            question = f"Cancel {run.name}? What is not done will never be done."
-            buttons.append(Button(text="Cancel", path=here("cancel"), confirm=question))
+        buttons += control_buttons(run.name, run.status)
         if failed and run.status not in (RunStatus.CANCELLED, RunStatus.REMOVING, RunStatus.EXPANDING):
             buttons.append(Button(text="Try failed jobs again", path=here("retry")))
         if run.status is RunStatus.DONE and not pinned:

@@ -16,6 +16,7 @@ from typing import Any
 import psutil
 
 from nightjar.config.errors import ServiceError
+from nightjar.jobs.ending import EndScore
 from nightjar.jobs.run_outcome import RunOutcome
 from nightjar.jobs.states import RunStatus
 from nightjar.scripts.dev.bench.rows import Row
@@ -109,9 +110,12 @@ async def _write_much(bench: ServedBench) -> None:
     database = bench.session.database
     about = [sequence(number) for number in range(SEQUENCES)]
     await insert_made_up_suite(about)
+    score = EndScore(model="m", metric="checks", mean=0.5, low=0.4, high=0.6, n=SMALL_SEQUENCES, missing=0)
     for number in range(RUNS):
         moment = START + timedelta(hours=number)
-        outcome = RunOutcome(answer="No difference can be told.", finished_at=moment + timedelta(minutes=50))
+        outcome = RunOutcome(
+            answer="No difference can be told.", scores=[score], finished_at=moment + timedelta(minutes=50)
+        )
         changes: dict[str, Any] = {"status": RunStatus.DONE, "created_at": moment, "outcome": outcome}
         name, few = (BIG, about) if number == 0 else (f"run-{number}", about[:SMALL_SEQUENCES])
         repeats = BIG_REPEATS if number == 0 else 1
