@@ -62,6 +62,11 @@ def write_exports(
     return write_files(files(), folder)
 
 
+def export_files(report: RunReport, form: str, options: ExportOptions | None = None) -> Iterator[File]:
+    """The files of one format. Raises UsageError for an export that cannot be made of this run."""
+    return _files(report, form, _stem(report), options or ExportOptions())
+
+
 def one_document(report: RunReport, form: str, options: ExportOptions | None = None) -> Iterator[bytes]:
     """The one file of a format, in pieces, for standard output. Raises UsageError for a format of several files."""
     files = list(_files(report, form, _stem(report), options or ExportOptions()))

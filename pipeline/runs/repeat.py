@@ -59,6 +59,11 @@ def helper_names(run: Run) -> list[str]:
     return [*names, *([reference] if reference and all(model.name != reference for model in run.models) else [])]
 
 
+def models_to_find(run: Run) -> dict[str, str]:
+    """Of every model in the run's file, what finds it on this machine: its name, or the path that it was given by."""
+    return {name: name for name in helper_names(run)} | {model.name: model.path or model.name for model in run.models}
+
+
 async def export_run(run: Run, database: Database, origins: Mapping[str, Origin]) -> RunFile:
     """The run's file. Raises UnknownNameError where its suite is gone, UsageError for a run with policies."""
     if run.candidates:

@@ -16,6 +16,7 @@ from nightjar.pipeline.report.data.numbers import ABSENT
 from nightjar.pipeline.report.page.grid import Cell, Table
 from nightjar.web.auth.roles import Action
 from nightjar.web.overview import site_overview
+from nightjar.web.pages.computed import report_section
 from nightjar.web.pages.declare import Visit, page
 from nightjar.web.pages.rows import queue_rows, troubles
 from nightjar.web.pages.run_buttons import control_buttons
@@ -53,8 +54,10 @@ async def build_run(visit: Visit) -> RunPage:
     view = overview.runs[0] if overview.runs else None
     pinned = await pinned_runs(database)
     links = [Link(text="Transcripts", href=run_address(run.name, "transcripts"))]
-    if run.outcome.finished_at is not None:
+    ended = run.outcome.finished_at is not None
+    if ended:
         links.append(Link(text="Report", href=run_address(run.name, "report")))
+    links.append(Link(text="Export", href=run_address(run.name, "export")))
     watched = await _watched(run, visit.one("watch"))
     return RunPage(
         title=run.name,
@@ -68,6 +71,7 @@ async def build_run(visit: Visit) -> RunPage:
         watched=watched,
         sections=(
             Section(id="facts", heading="The run", facts=_facts(detail, view)),
+            *((report_section(run),) if ended else ()),
             Section(id="models", heading="Models", table=_models(detail), empty="No model has a job yet."),
             Section(id="waiting", heading="Waiting", table=queue_rows(overview), empty="No job waits."),
             Section(
