@@ -27,6 +27,7 @@ from nightjar.web.openai import routes as openai
 from nightjar.web.openapi import document_route
 from nightjar.web.pages.routes import ROUTES
 from nightjar.web.problems import add_problem_handlers, defect_answer
+from nightjar.web.prompts import PromptCommand, Prompts
 from nightjar.web.pulls import Pulls
 from nightjar.web.render import Templates
 from nightjar.web.routing import mount
@@ -58,6 +59,7 @@ def create_app(
     mongo_url: SecretStr | None = None,
     checks: Checks | None = None,
     cleanup: CleanupCommand | None = None,
+    prompts: PromptCommand | None = None,
     enforceable: Enforceable | None = None,
 ) -> FastAPI:
     """The application.
@@ -84,6 +86,7 @@ def create_app(
         ratio=Latest(make=lambda: read_ratio(settings.money.reference_model, database), fresh_s=RATIO_EVERY_S),
         pulls=Pulls(settings=settings),
         cleaning=None if cleanup is None else Cleaning(command=cleanup),
+        prompts=None if prompts is None else Prompts(command=prompts, told=feed.computed),
         closing=closing,
         rates=SharedRates(redis, f"serve {secrets.token_hex(8)}"),
         checks=None if checks is None else Latest(make=checks, fresh_s=CHECKED_EVERY_S),

@@ -41,15 +41,15 @@ def _turn(screen: Console, number: int, transcripts: Sequence[ShownTranscript]) 
         if there is not None and there.prompt != before:
             before = there.prompt
             _text(screen, before, "cyan")
-        _reply(screen, transcript, there, repeated=any(other.repeat > 1 for other in transcripts))
+        _reply(screen, transcript, there, number, repeated=any(other.repeat > 1 for other in transcripts))
 
 
-def _reply(screen: Console, transcript: ShownTranscript, turn: ShownTurn | None, *, repeated: bool) -> None:
+def _reply(
+    screen: Console, transcript: ShownTranscript, turn: ShownTurn | None, number: int, *, repeated: bool
+) -> None:
     name = transcript.contestant + (f", repeat {transcript.repeat}" if repeated else "")
     if turn is None:
-        _line(screen, f"\n{name}: no reply; its job is {transcript.status}", "bold")
-        if transcript.reason:
-            _text(screen, transcript.reason, "red")
+        _no_reply(screen, name, transcript, number)
         return
     written = f"({how_many(turn.reply_tokens, 'token')}, ended by {turn.finish_reason})"
     _line(screen, f"\n{name}  {'(natural logarithms)' if turn.given_texts else written}", "bold")
@@ -67,6 +67,14 @@ def _reply(screen: Console, transcript: ShownTranscript, turn: ShownTurn | None,
         _text(screen, turn.reply.strip())
     for line in _scores(turn):
         _text(screen, line, "magenta")
+
+
+def _no_reply(screen: Console, name: str, transcript: ShownTranscript, number: int) -> None:
+    _line(screen, f"\n{name}: no reply; its job is {transcript.status}", "bold")
+    if transcript.reason:
+        _text(screen, transcript.reason, "red")
+    if transcript.under_way is not None and number == len(transcript.turns) + 1:
+        _text(screen, f"The prompt as rendered:\n{transcript.under_way}", "dim")
 
 
 def _prompt_facts(transcript: ShownTranscript, turn: ShownTurn) -> Iterator[str]:

@@ -9,6 +9,7 @@ from nightjar.jobs.documents import Job, Run
 from nightjar.jobs.lookup import find_run
 from nightjar.jobs.runs.control import pinned_runs
 from nightjar.jobs.states import TERMINAL_RUNS, JobKind, JobStatus, RunStatus
+from nightjar.jobs.status.attempts import troubled_jobs
 from nightjar.jobs.status.grid import SequenceCell, sequence_grid
 from nightjar.jobs.status.run import RunDetail, RunModelView, describe_run
 from nightjar.jobs.status.views import RunView
@@ -18,6 +19,7 @@ from nightjar.web.auth.roles import Action
 from nightjar.web.overview import site_overview
 from nightjar.web.pages.computed import report_section
 from nightjar.web.pages.declare import Visit, page
+from nightjar.web.pages.job import job_title, troubled_rows
 from nightjar.web.pages.rows import queue_rows, troubles
 from nightjar.web.pages.run_buttons import control_buttons
 from nightjar.web.pages.words import duration, linked, made_table, run_address, whole_number
@@ -27,6 +29,7 @@ from nightjar.workers.library.registry import read_registry
 GRID_ROWS = 200
 """Sequences shown in the grid; transcripts have all of them."""
 WRITING_ROWS = 32
+TROUBLED_ROWS = 50
 REPORTED = TERMINAL_RUNS | {RunStatus.JUDGING}
 
 
@@ -79,9 +82,21 @@ async def build_run(visit: Visit) -> RunPage:
             ),
             await _grid_section(run, visit),
             Section(id="reasons", heading="Failed jobs", table=_reasons(detail), empty="None."),
+            await _attempts_section(run, visit),
             Section(id="gates", heading="Gates", table=_gates(detail), empty="The run has none, or has not ended."),
             *_judge_section(run, visit),
         ),
+    )
+
+
+async def _attempts_section(run: Run, visit: Visit) -> Section:
+    jobs = await troubled_jobs(run.id, TROUBLED_ROWS + 1, visit.site.database)
+    return Section(
+        id="attempts",
+        heading="Attempts",
+        hint=f"The first {TROUBLED_ROWS} jobs." if len(jobs) > TROUBLED_ROWS else "",
+        table=troubled_rows(run.name, jobs[:TROUBLED_ROWS]),
+        empty="No job failed or had to be begun again.",
     )
 
 
@@ -93,9 +108,8 @@ async def _watched(run: Run, job: str) -> Watched | None:
 
 
 def _job_title(job: Job) -> str:
-    repeat = f", repeat {job.repeat + 1}" if job.repeat else ""
     by = f" ({job.model})" if job.routed is not None else ""
-    return f"{job.sequence} – {job.contestant}{by}{repeat}"
+    return job_title(job.sequence, f"{job.contestant}{by}", job.repeat, job.kind)
 
 
 async def _writing(run: Run) -> Table | None:
@@ -104,12 +118,13 @@ async def _writing(run: Run) -> Table | None:
     rows = (
         (
             linked(_job_title(job), run_address(run.name, watch=job.id), "watch its text"),
+            linked("as it was sent", run_address(run.name, "jobs", job.id)),
             f"{job.turns_committed + 1} of {job.turns_total}",
             job.owner or ABSENT,
         )
         for job in jobs
     )
-    return made_table("writing-jobs", ("conversation", "turn>", "worker"), rows)
+    return made_table("writing-jobs", ("conversation", "prompts", "turn>", "worker"), rows)
 
 
 def _facts(detail: RunDetail, view: RunView | None) -> tuple[NamedFact, ...]:
