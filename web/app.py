@@ -16,6 +16,7 @@ from nightjar.jobs.money.rates import SharedRates
 from nightjar.jobs.mongo import Database
 from nightjar.web import metrics, open_routes
 from nightjar.web.api import acting, reading
+from nightjar.web.api import live as live_requests
 from nightjar.web.cleaning import Cleaning, CleanupCommand
 from nightjar.web.events.feed import EventFeed
 from nightjar.web.gate import GateMiddleware, GateRules
@@ -106,6 +107,7 @@ def create_app(
         *ROUTES,
         *reading.ROUTES,
         *acting.ROUTES,
+        *live_requests.ROUTES,
         *protocols,
     )
     bodies = {route.body for route in routes if route.body is not None}

@@ -245,10 +245,6 @@ class LiveRequests:
                 await live_bell.call_out(self.doorbell, live_bell.CANCEL, job)
         return done
 
-    async def of_user(self, user: str, *, limit: int = 100) -> list[Job]:
-        """This user's requests that are still kept, newest first."""
-        return await live_runs.live_jobs(user, self.database, limit=limit)
-
     async def ring(self, job: LiveJob) -> None:
         """Pushes the job to a worker. Without Redis its worker finds it in MongoDB."""
         with contextlib.suppress(ServiceError):

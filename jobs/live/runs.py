@@ -223,11 +223,6 @@ async def find_live(job: str, user: str, database: Database) -> Job:
     return found
 
 
-async def live_jobs(user: str, database: Database, *, limit: int = 100) -> list[Job]:
-    """A user's live jobs that are still kept, newest first."""
-    return await Job.find({"live.user": user}).sort("-created_at").limit(limit).to_list()
-
-
 async def cancel_live(job: str, why: str, database: Database, *, user: str | None = None) -> bool:
     """Ends a live job that has not ended yet; False where there is none to end. `user`: only a job of that user's."""
     query: Row = {"_id": job, "status": {"$in": OPEN}, **(LIVE if user is None else {"live.user": user})}
