@@ -91,7 +91,7 @@ async def summarise(engine: BatchEngine, text: str) -> str:
     return "\n".join(summary.text for summary in summaries)
 
 
-async def answer(engine: BatchEngine, prompt: str, most_tokens: int) -> str:
+async def route_reply(engine: BatchEngine, prompt: str, most_tokens: int) -> str:
     """What a route of the service answers, cut as there."""
     sequence = Sequence(id="facts", turns=(TurnSpec(prompt=prompt),))
     source = engine.chat_template
@@ -109,7 +109,7 @@ async def condensed(engine: BatchEngine, text: str, way: str, most_tokens: int) 
     if way == "conversation":
         return await summarise(engine, text)
     prompt = summary_prompt if way == "summarize" else compression_prompt
-    return await answer(engine, prompt(text, most_tokens), most_tokens)
+    return await route_reply(engine, prompt(text, most_tokens), most_tokens)
 
 
 async def measure(model: Path, texts: int, *, way: str, most_tokens: int, threads: int | None, show: bool) -> None:
