@@ -70,7 +70,7 @@ async def named_or_served(request: Request, named: str | None) -> str:
 
 
 async def with_memory(request: Request, asks: Sequence[LiveAsk]) -> list[LiveAsk]:
-    """The same with the asker's memory that the header names, if it is there. Raises what `with_memory_named` raises."""
+    """The same with the asker's memory that the header names, if any. Raises what `with_memory_named` raises."""
     return await with_memory_named(request.headers.get(MEMORY), asks, site_of(request))
 
 
