@@ -29,6 +29,20 @@ _KEPT_S = 400 * 86_400
 """A year of months, for the budgets of endpoints."""
 
 
+def _count(condition: Row | list[Row] | str) -> Row:
+    return {"$sum": {"$cond": [condition, 1, 0]}}
+
+
+LEDGER_COUNTS: Row = {
+    "requests": {"$sum": 1},
+    "usd": {"$sum": {"$ifNull": ["$usd", {"$ifNull": ["$reserved_usd", 0]}]}},
+    "unpriced": _count({"$eq": [{"$ifNull": ["$reserved_usd", None]}, None]}),
+    "estimated": _count({"$eq": ["$use.estimated", True]}),
+    "open": _count({"$eq": ["$settled", False]}),
+}
+"""Entries added up, as stages of MongoDB group them: the fields that `Spending` has."""
+
+
 class Expense(StoredDocument):
     """One request to an endpoint; `_id` is "JOB.FENCE.TURN.DRAW.LEFT_OUT.TRY"."""
 
@@ -184,20 +198,9 @@ async def spending(runs: Iterable[str], database: Database) -> dict[str, list[Sp
     What was sent for a policy is the policy's, whichever of its candidates answered.
     """
 
-    def count(condition: Row | list[Row] | str) -> Row:
-        return {"$sum": {"$cond": [condition, 1, 0]}}
-
     tokens = {f"{name}_tokens": {"$sum": {"$ifNull": [f"$use.{name}", 0]}} for name in ("prompt", "cached", "reply")}
-    unpriced: Row = {"$eq": [{"$ifNull": ["$reserved_usd", None]}, None]}
-    group = {
-        "_id": {"run": "$run", "model": {"$ifNull": ["$asked_as", "$model"]}, "kind": "$kind"},
-        "requests": {"$sum": 1},
-        "usd": {"$sum": {"$ifNull": ["$usd", {"$ifNull": ["$reserved_usd", 0]}]}},
-        "unpriced": count(unpriced),
-        "estimated": count({"$eq": ["$use.estimated", True]}),
-        "open": count({"$eq": ["$settled", False]}),
-        **tokens,
-    }
+    key = {"run": "$run", "model": {"$ifNull": ["$asked_as", "$model"]}, "kind": "$kind"}
+    group = {"_id": key, **LEDGER_COUNTS, **tokens}
     stages: list[Row] = [{"$match": {"run": {"$in": list(runs)}}}, {"$group": group}, {"$sort": {"_id": 1}}]
     result: dict[str, list[Spending]] = {}
     async for row in await database.raw["expenses"].aggregate(stages):
@@ -207,6 +210,17 @@ async def spending(runs: Iterable[str], database: Database) -> dict[str, list[Sp
         of_model = Spending(model=identity["model"], kind=JobKind(identity["kind"]), **row)
         result.setdefault(identity["run"], []).append(of_model)
     return result
+
+
+async def spent_so_far(run: str, database: Database) -> float:
+    """US dollars that the run's requests cost, or that are reserved for them; what has no price is not in it."""
+    total, _ = await _total({"run": run}, database)
+    return total
+
+
+async def set_budget(run: str, budget: float, database: Database) -> None:
+    """The run may cost so much; one that had used up a smaller budget goes on."""
+    await database.runs.update_one({"_id": run}, {"$set": {"budget": budget, "budget_reached": None}})
 
 
 async def reach_budget(run: str, reason: str, database: Database) -> None:

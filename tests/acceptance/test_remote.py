@@ -77,6 +77,13 @@ def test_local_and_remote_are_compared_in_one_run_and_the_report_has_the_costs(
     assert run["cost_usd"] == pytest.approx(expected)
     compared = home.ok("compare", f"both:{DEMO}", f"both:{CLOUD}")
     assert "US dollars a conversation" in compared
+    assert "US dollars a sequence" in compared
+    assert CLOUD in home.ok("status", "both").partition("Costs")[2]
+    shown = json.loads(home.ok("show", "both", "--prompt", "1", "--json"))
+    [of_sequence] = [each for each in report["sequence_costs"] if each["sequence"] == shown["prompt"]]
+    assert shown["costs"] == [of_sequence]
+    assert sum(each["usd"] for each in report["sequence_costs"]) == pytest.approx(expected)
+    assert f"{CLOUD}: $" in home.ok("show", "both", "--prompt", "1").partition("Cost at endpoints")[2]
     written = [path for folder in (home.path, tmp_path) for path in folder.rglob("*") if path.is_file()]
     assert [path for path in written if KEY.encode() in path.read_bytes()] == []
 
