@@ -16,6 +16,7 @@ from typing import ClassVar
 from pymongo import ASCENDING, IndexModel
 from pymongo.errors import DuplicateKeyError
 
+from nightjar.jobs.answer_names import AnswerName, AnswersNamed
 from nightjar.jobs.mongo import Database, Row
 from nightjar.jobs.patience import patiently
 from nightjar.jobs.remote_models import Price, Spending, TokenUse
@@ -66,6 +67,8 @@ class Expense(StoredDocument):
     usd: float | None = None
     at: datetime
     settled_at: datetime | None = None
+    answer: AnswerName | None = None
+    """How the answer named its model; None where there was none, and in entries from before that was kept."""
 
     class Settings:
         name = "expenses"
@@ -160,10 +163,14 @@ async def _total(query: Row, database: Database) -> tuple[float, float]:
     return (float(rows[0]["usd"]), float(rows[0]["open"])) if rows else (0.0, 0.0)
 
 
-async def settle_expense(expense: Expense, use: TokenUse, database: Database) -> None:
-    """Says what the request took; saying it again changes nothing."""
+async def settle_expense(
+    expense: Expense, use: TokenUse, database: Database, *, answer: AnswerName | None = None
+) -> None:
+    """Says what the request took, and who answered; saying it again changes nothing."""
     usd = None if expense.price is None else expense.price.cost(use)
     change: Row = {"settled": True, "lost": False, "use": use.model_dump(), "usd": usd}
+    if answer is not None:
+        change["answer"] = answer.model_dump()
     query: Row = {"_id": expense.id, "$or": [{"settled": False}, {"lost": True}]}
     update = {"$set": change, "$currentDate": {"settled_at": True}}
     await patiently(lambda: database.raw["expenses"].update_one(query, update))
@@ -209,6 +216,28 @@ async def spending(runs: Iterable[str], database: Database) -> dict[str, list[Sp
             row["usd"] = None
         of_model = Spending(model=identity["model"], kind=JobKind(identity["kind"]), **row)
         result.setdefault(identity["run"], []).append(of_model)
+    return result
+
+
+async def answers_named(runs: Iterable[str], database: Database) -> dict[str, list[AnswersNamed]]:
+    """Under which names the models of runs answered, by run id; runs of which nothing is known are left out."""
+    key = {"run": "$run", "model": "$model", "answer": "$answer"}
+    group = {"_id": key, "requests": {"$sum": 1}, "since": {"$min": "$at"}}
+    named: Row = {"run": {"$in": list(runs)}, "answer": {"$type": "object"}}
+    stages: list[Row] = [{"$match": named}, {"$group": group}, {"$sort": {"since": 1}}]
+    result: dict[str, list[AnswersNamed]] = {}
+    async for row in await database.raw["expenses"].aggregate(stages):
+        answer = AnswerName.model_validate(row["_id"]["answer"])
+        result.setdefault(row["_id"]["run"], []).append(
+            AnswersNamed(
+                model=row["_id"]["model"],
+                asked=answer.asked,
+                name=answer.model,
+                fingerprint=answer.fingerprint,
+                requests=row["requests"],
+                since=row["since"],
+            )
+        )
     return result
 
 

@@ -9,6 +9,7 @@ from datetime import datetime
 
 from pymongo.errors import PyMongoError
 
+from nightjar.jobs.answer_names import name_notices
 from nightjar.jobs.closers import Right, read_closers, right_of, who_may_close
 from nightjar.jobs.ending import Hook
 from nightjar.jobs.hindered import Hindrances, hindered
@@ -16,7 +17,7 @@ from nightjar.jobs.judgings import OUTLINE, RunJudging
 from nightjar.jobs.leases import dispatcher_is_live, live_closers, since_ringing_s
 from nightjar.jobs.machines.auto_workers import live_autos
 from nightjar.jobs.money.energy import Electricity, electricity_of
-from nightjar.jobs.money.spending import spending
+from nightjar.jobs.money.spending import answers_named, spending
 from nightjar.jobs.mongo import Database, Row
 from nightjar.jobs.nights.documents import DeliveryState
 from nightjar.jobs.reading import parse_each
@@ -92,6 +93,11 @@ async def _with_costs(runs: list[RunView], database: Database) -> list[RunView]:
     spent, electricity = await spending(ids, database), await electricity_of(ids, database)
     done = await census.done_of(spent.keys(), database) if spent else {}
     runs = [_with_cost(run, spent[run.id], done) if run.id in spent else run for run in runs]
+    answers = await answers_named(spent.keys(), database) if spent else {}
+    runs = [
+        replace(run, names=tuple(each.text for each in name_notices(answers[run.id]))) if run.id in answers else run
+        for run in runs
+    ]
     return [_with_electricity(run, electricity.get(run.id)) for run in runs]
 
 

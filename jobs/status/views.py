@@ -152,6 +152,10 @@ class RunView:
     """The same in words, with "at least" where some of it is not known."""
     costs: tuple[CostView, ...] = ()
     """The cost at endpoints by model; empty where it has none."""
+    names: tuple[str, ...] = ()
+    """What is to be said of the names under which its models at endpoints answered: that they changed, or are other
+    than those asked for.
+    """
 
     @property
     def all_costs(self) -> str | None:

@@ -13,7 +13,7 @@ from nightjar.jobs.documents import Run, SequenceDocument, SuiteVersion
 from nightjar.jobs.machines.workers import last_beats
 from nightjar.jobs.money.energy import EnergyUse, RunEnergy, energy_of_run
 from nightjar.jobs.money.job_spending import job_spending
-from nightjar.jobs.money.spending import spending
+from nightjar.jobs.money.spending import answers_named, spending
 from nightjar.jobs.mongo import Database, utc_now
 from nightjar.jobs.nights.documents import Aggregates
 from nightjar.jobs.remote_models import Price
@@ -33,7 +33,7 @@ from nightjar.pipeline.report.data.costs import LocalWork, ModelCost, electricit
 from nightjar.pipeline.report.data.inputs import models_of, provenance_of, workers_of
 from nightjar.pipeline.report.data.judge_findings import with_judging
 from nightjar.pipeline.report.data.judging_notices import judging_notices, not_complete
-from nightjar.pipeline.report.data.notices import with_left_out, with_verdict
+from nightjar.pipeline.report.data.notices import with_answers, with_left_out, with_verdict
 from nightjar.pipeline.report.data.routes import candidate_shares
 from nightjar.pipeline.report.data.run_report import RunReport
 from nightjar.pipeline.report.data.sequence_costs import SequenceCost, sequence_costs
@@ -123,6 +123,7 @@ async def gather(run: Run, database: Database) -> tuple[RunReport, RunScorers]:
         waves=_waves(run),
     )
     report = with_left_out(report, () if suite is None else suite.left_out)
+    report = with_answers(report, (await answers_named([run.id], database)).get(run.id, ()))
     report = await asyncio.to_thread(with_judging, report, scorers.bench)
     counts = {one.number: await count_verdicts(run, one, database) for one in not_complete(run.judging)}
     report = replace(

@@ -8,6 +8,7 @@ from enum import StrEnum
 
 from nightjar.config.counting import how_many
 from nightjar.config.errors import UnknownNameError, UsageError
+from nightjar.jobs.answer_names import names_of
 from nightjar.jobs.models import LoadFacts
 from nightjar.pipeline.compare.costs import (
     CostComparison,
@@ -216,6 +217,7 @@ def _notices(base: Side, other: Side) -> list[str]:
     ]
     if base.model.input.name == other.model.input.name and base.model.input.digest != other.model.input.digest:
         notices.append("The model's file changed between the two runs.")
+    notices += _answered_unlike(base, other)
     notices += _asked_unlike(base, other)
     layouts = [layouts_of(side.report.jobs, side.model.name) for side in (base, other)]
     if all(layouts) and layouts[0] != layouts[1]:
@@ -232,6 +234,17 @@ def _notices(base: Side, other: Side) -> list[str]:
     if differ:
         notices.append(f"They were sampled differently: {', '.join(differ)}.")
     return notices
+
+
+def _answered_unlike(base: Side, other: Side) -> Iterator[str]:
+    """Whether an endpoint names the model otherwise than before: what answers may be another one."""
+    name = base.model.input.name
+    before, after = (names_of(side.report.answers, name) for side in (base, other))
+    if other.model.input.name == name and before is not None and after is not None and before != after:
+        yield (
+            f"The endpoint of {name} names what answered otherwise: {before} in {base.report.provenance.name}, {after} "
+            f"in {other.report.provenance.name}. It may be another model."
+        )
 
 
 def _asked_unlike(base: Side, other: Side) -> Iterator[str]:

@@ -173,7 +173,8 @@ def _tables(overview: Overview, *, all_costs: bool) -> Group:
     add("Workers", WORKER_COLUMNS, [_worker_row(worker) for worker in overview.workers])
     dead_rows = [(dead.run, dead.model, dead.count, dead.example[:160]) for dead in overview.dead]
     add("Dead jobs", ("run", "model", "jobs>", "reason"), dead_rows)
-    troubles = [*overview.nights, *(chore.sentence() for chore in overview.chores), *overview.unreadable]
+    names = [f"{run.name}: {text}" for run in paid for text in run.names]
+    troubles = [*names, *overview.nights, *(chore.sentence() for chore in overview.chores), *overview.unreadable]
     parts += [Text(plain(trouble)) for trouble in troubles]
     if not overview.runs and all(service.ok for service in overview.services.values()):
         parts.append(Text("No run yet: `nightjar demo` makes one, `nightjar enqueue` your own."))

@@ -149,7 +149,12 @@ class RemoteDialogue:
             replier.holding.add(request)
             try:
                 called = await replier.caller.call(
-                    payer, asked, replier.price(self._run), lambda: generation.send(body), lambda: generation.answer.use
+                    payer,
+                    asked,
+                    replier.price(self._run),
+                    lambda: generation.send(body),
+                    lambda: generation.answer.use,
+                    lambda: replier.name_of(generation.answer),
                 )
             finally:
                 replier.holding.discard(request)

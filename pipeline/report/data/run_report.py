@@ -8,6 +8,7 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any
 
+from nightjar.jobs.answer_names import AnswersNamed
 from nightjar.jobs.ending import GateVerdict
 from nightjar.jobs.identity import digest
 from nightjar.jobs.sequences import Sequence as PromptSequence
@@ -114,6 +115,8 @@ class RunReport:
     """The model that the others are compared with by tag; None means the first."""
     sequence_costs: tuple[SequenceCost, ...] = ()
     """In suite order; empty where nothing was sent to an endpoint, and in reports from before they were kept."""
+    answers: tuple[AnswersNamed, ...] = ()
+    """Under which names its models and judges at endpoints answered; empty in reports from before they were kept."""
 
     @property
     def tags(self) -> tuple[str, ...]:

@@ -77,6 +77,7 @@ def head_of(report: RunReport) -> dict[str, Any]:
         "depths": [asdict(step) for step in depth_steps(report)],
         "routes": [_fields(share) for share in report.routes],
         "sequence_costs": [_fields(cost) for cost in report.sequence_costs],
+        "answers": [_fields(each) for each in report.answers],
     }
 
 
