@@ -37,6 +37,8 @@ class FakeEndpoint:
     pause_s: float = 0.0
     """Between two events."""
     finish_reason: str = "stop"
+    calls: tuple[tuple[str, str], ...] = ()
+    """Tools that every answer calls: name, and arguments as it writes them."""
     faults: deque[str] = field(default_factory=deque)
     says: str | None = None
     """Instead of the words of an error in the middle."""
@@ -167,6 +169,11 @@ class _Handler(BaseHTTPRequestHandler):
                 return
             self._event(named, {"content": part})
             time.sleep(fake.pause_s)
+        for at, (name, arguments) in enumerate(fake.calls):
+            head = {"index": at, "id": f"call_{at}", "type": "function", "function": {"name": name, "arguments": ""}}
+            self._event(named, {"tool_calls": [head]})
+            for part in _parts(arguments):
+                self._event(named, {"tool_calls": [{"index": at, "function": {"arguments": part}}]})
         if fault == "10 MB":
             with contextlib.suppress(OSError):
                 for _ in range(100):

@@ -53,12 +53,28 @@ async def check_models(
     facts = await known_facts(models, {*request.known_models, *request.paths}, database)
     for model in facts.values():
         check_kind(model, sequences)
+    await check_tools(facts.values(), sequences, database)
     await check_judges(request.judges, {*request.known_models, *request.paths}, database)
     if request.embed_model is not None:
         await check_embedder(request.embed_model, {*request.known_models, *request.paths}, database)
     if request.fidelity_to is not None:
         await check_fidelity(request, facts, sequences, database)
     return facts
+
+
+async def check_tools(facts: Iterable[ModelFacts], sequences: Iterable[SequenceRef], database: Database) -> None:
+    """Raises ModelError where a model that a worker loads would be given tools to call."""
+    local = next((model.name for model in facts if model.source is not ModelSource.REMOTE), None)
+    if local is None:
+        return
+    documents = sorted({sequence.document for sequence in sequences})
+    with_tools = {"_id": {"$in": documents}, "sequence.tools.0": {"$exists": True}}
+    found = await database.raw["sequences"].find_one(with_tools, {"sequence.id": 1})
+    if found is not None:
+        raise ModelError(
+            f"Sequence {found['sequence']['id']!r} has `tools`, and {local!r} is loaded here: only models at endpoints "
+            "are given tools so far. Leave that model out, or choose sequences without tools (--only)."
+        )
 
 
 async def check_fidelity(

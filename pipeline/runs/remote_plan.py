@@ -4,6 +4,7 @@ Pure.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -27,7 +28,7 @@ class PlannedSequence:
     id: str
     mode: Mode
     given_chars: int
-    """Of the system prompt, documents and fixed messages, which every turn is given again."""
+    """Of the system prompt, documents, fixed messages and tools, which every turn is given again."""
     prompt_chars: tuple[int, ...]
     asked: tuple[Mapping[str, Any], ...]
     """The parameters that suite and turn set, a mapping a turn."""
@@ -37,6 +38,7 @@ def planned_sequence(stored: Mapping[str, Any]) -> PlannedSequence:
     """From a stored sequence."""
     given = [stored.get("system") or "", *(document["text"] for document in stored.get("documents", ()))]
     given += [message.get("text", "") for message in stored.get("messages", ())]
+    given += [json.dumps(tool) for tool in stored.get("tools", ())]
     own = stored.get("parameters", {})
     return PlannedSequence(
         id=stored["id"],

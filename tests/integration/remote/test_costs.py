@@ -164,7 +164,8 @@ async def test_a_judge_without_a_price_is_unknown_and_leaves_the_rest_known(benc
     assert each is not None
     assert money["US dollars a conversation"] == (each, each)
     assert money["US dollars a sequence"] == pytest.approx((2 * each, 2 * each)), "with its repeats"
-    assert money["US dollars a verdict"] == (pytest.approx(0.1), None)
+    assert money["US dollars a verdict"][0] == pytest.approx(0.1)
+    assert money["US dollars a verdict"][1] is None
     assert money["run: US dollars without judging"] == (replies.usd, replies.usd)
     assert money["run: US dollars for judging"] == (0.6, None)
     assert {row[0]: row[1] for row in cost_rows(comparison)}["US dollars a verdict"] == "$0.1000"
