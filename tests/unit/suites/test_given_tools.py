@@ -15,6 +15,7 @@ from nightjar.pipeline.suites.read import read_suite
 
 CITY = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
 BOOK = {"name": "book_flight", "description": "Books a flight.", "parameters": CITY}
+CHOICE = {"prompt": "x", "choices": ["a", "b"], "answer": 0}
 WHOLE = {"type": "function", "function": BOOK}
 
 
@@ -61,11 +62,7 @@ def test_a_sequence_takes_its_own_or_none(tmp_path: Path) -> None:
         ([BOOK | {"parameters": {"type": "nonsense"}}], {}, "not a JSON Schema"),
         ([BOOK, WHOLE], {}, "two tools have the name 'book_flight'"),
         ([BOOK], {"mode": "completion"}, "tools are for chats"),
-        (
-            [BOOK],
-            {"mode": "chat", "sequences": [{"id": "a", "turns": [{"prompt": "x", "choices": ["a"], "answer": 0}]}]},
-            "scored",
-        ),
+        ([BOOK], {"mode": "chat", "sequences": [{"id": "a", "turns": [CHOICE]}]}, "given texts are scored"),
     ],
 )
 def test_what_is_refused(tmp_path: Path, tools: Any, more: dict[str, Any], says: str) -> None:
