@@ -18,6 +18,7 @@ from nightjar.jobs.routing.routed import FrozenPolicy
 from nightjar.jobs.sequences import PLAIN
 from nightjar.jobs.variants import Contestant
 from nightjar.pipeline.judging.start import check_judges
+from nightjar.pipeline.runs.judging_cost import expected_of_run
 from nightjar.pipeline.runs.remote_plan import (
     PlannedSequence,
     check_budget,
@@ -243,9 +244,10 @@ async def check_endpoints(
     routes = await read_routes(run, sequences)
     notes = [shares_sentence(each.name, each.policy, routes[each.name]) for each in run.models if each.policy]
     asked = {name: facts[name] for name in dict.fromkeys((*request.models, *run.candidates)) if name in facts}
+    judging = [each.sentence() for each in await expected_of_run(run, sequences, asked, database)]
     remote = {name: model for name, model in asked.items() if model.remote is not None}
     if not remote:
-        return notes
+        return [*notes, *judging]
     planned = await read_planned(sequences, database)
     for name, model in remote.items():
         assert model.remote is not None
@@ -259,7 +261,7 @@ async def check_endpoints(
             below, price = model.registry_parameters, model.remote.price
             for whose, theirs in planned_shares(name, request.models, routes, planned).items():
                 notes.append(expected_cost(whose, price, theirs, layers, below=below, repeats=run.repeats).sentence())
-    return notes
+    return [*notes, *judging]
 
 
 def layers_above(run: Run, model: str) -> list[dict[str, Any]]:

@@ -105,7 +105,7 @@ def check_budget(budget: float | None, models: Iterable[ModelFacts]) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class ExpectedCost:
-    """Of one model's replies in a run, in US dollars. Judging is not in it."""
+    """Of one model's replies in a run, in US dollars; what judging them costs is expected by itself."""
 
     model: str
     usd: float
@@ -114,8 +114,9 @@ class ExpectedCost:
     def sentence(self) -> str:
         """With its assumptions."""
         return (
-            f"{self.model} will cost about {usd_text(self.usd)}, assuming {CHARS_PER_TOKEN} characters a token and "
-            f"replies of up to {ASSUMED_REPLY_TOKENS} tokens; {usd_text(self.most_usd)} if all use their max_tokens."
+            f"{self.model} will cost about {usd_text(self.usd)} for its replies, assuming {CHARS_PER_TOKEN} characters "
+            f"a token and replies of up to {ASSUMED_REPLY_TOKENS} tokens; {usd_text(self.most_usd)} if all use their "
+            "max_tokens."
         )
 
 
@@ -127,16 +128,17 @@ def expected_cost(
     *,
     below: Mapping[str, Any],
     repeats: int,
+    reply_tokens: int = ASSUMED_REPLY_TOKENS,
 ) -> ExpectedCost:
     """What a model's replies will cost, one conversation for each sequence, layer and repeat.
 
-    `below`: the registry's parameters, under those of suite and turn.
+    `below`: the registry's parameters, under those of suite and turn. `reply_tokens`: what a reply is assumed to have.
     """
     about = most = 0.0
     for sequence in sequences:
         for above in layers:
             limits = reply_limits(sequence, above, below)
-            about += sum(map(price.cost, _uses(sequence, [min(ASSUMED_REPLY_TOKENS, limit) for limit in limits])))
+            about += sum(map(price.cost, _uses(sequence, [min(reply_tokens, limit) for limit in limits])))
             most += sum(map(price.cost, _uses(sequence, limits)))
     return ExpectedCost(model=name, usd=about * repeats, most_usd=most * repeats)
 

@@ -88,6 +88,23 @@ def test_local_and_remote_are_compared_in_one_run_and_the_report_has_the_costs(
     assert [path for path in written if KEY.encode() in path.read_bytes()] == []
 
 
+def test_a_judging_says_what_it_will_cost_and_keeps_to_its_budget(
+    home: Home, fake: FakeEndpoint, tmp_path: Path
+) -> None:
+    rubric = tmp_path / "rubric.yaml"
+    rubric.write_text("criteria:\n  - {name: plot, description: Things happen., scale: {1: No., 2: Yes.}}\n")
+    sent = len(fake.bodies)
+    words = ("judge", "both", "--judge", CLOUD, "--self-judging", "--rubric", str(rubric))
+    held = home.run(*words, "--budget", "0.0001", "--json")
+    assert held.returncode == 1
+    assert f"{CLOUD} will cost about $" in held.stderr
+    assert "was cancelled: the budget of $" in held.stderr
+    assert json.loads(held.stdout)["expected_cost"][0]["verdicts"] > 0
+    assert len(fake.bodies) == sent, "nothing was sent that could pass it"
+    [run] = home.find("runs", name="both")
+    assert (run["status"], run["judging"]["shown"]) == ("DONE", None)
+
+
 def test_a_policy_is_evaluated_and_falls_back(home: Home, fake: FakeEndpoint, tmp_path: Path) -> None:
     """The endpoint of its first candidate refuses: a model that was served before is served again for its jobs."""
     home.ok("router", "alias", "cloud-first", CLOUD, DEMO)
