@@ -20,7 +20,10 @@ KEY = "sk-fake-0123456789abcdef"
 MODEL_AT_FAKE = "fake-large"
 PIECE = 8
 """Characters of a reply in one event."""
-_EVERY = "model messages stream stream_options temperature top_p frequency_penalty presence_penalty stop response_format tools"
+_EVERY = (
+    "model messages stream stream_options temperature top_p frequency_penalty presence_penalty stop response_format "
+    "tools"
+)
 _EVERYWHERE = frozenset(_EVERY.split())
 _LLAMA = "max_tokens seed top_k min_p typical_p xtc_probability xtc_threshold repeat_penalty repeat_last_n"
 _DRY = "dry_multiplier dry_base dry_allowed_length dry_penalty_last_n dry_sequence_breakers"
