@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from nightjar.web.pages import (
+    accounts,
     cleanup,
     compare,
     computed,
@@ -48,6 +49,7 @@ ROUTES: tuple[Route, ...] = (
     *search.ROUTES,
     *duplicates.ROUTES,
     *settings.ROUTES,
+    *accounts.ROUTES,
     *suites.ROUTES,
     *suite.ROUTES,
     *suite_upload.ROUTES,
