@@ -14,6 +14,7 @@ from nightjar.jobs.identity import digest
 from nightjar.jobs.lookup import find_run
 from nightjar.jobs.mongo import Database
 from nightjar.jobs.runs import control
+from nightjar.web.api.answer_schema import ChangedRunAnswer, MadeRunAnswer
 from nightjar.web.api.answers import json_answer
 from nightjar.web.auth.roles import Action
 from nightjar.web.openai.bodies import read_json
@@ -119,6 +120,7 @@ def _do(word: str, act: Callable[[Run, Database], Awaitable[dict[str, Any]]]) ->
         action=Action.RUN,
         answer=answer,
         documented=True,
+        answers=ChangedRunAnswer,
     )
 
 
@@ -130,6 +132,8 @@ ROUTES = (
         answer=make_run,
         documented=True,
         body=NewRunRequest,
+        answers=MadeRunAnswer,
+        makes=True,
     ),
     _do("pause", _pause),
     _do("resume", _resume),
