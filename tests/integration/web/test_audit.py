@@ -11,9 +11,9 @@ from nightjar.jobs.accounts.access import begin_session
 from nightjar.jobs.accounts.documents import AuditEntry
 from nightjar.jobs.documents import Run
 from nightjar.jobs.mongo import Database
+from nightjar.jobs.runs import control
 from nightjar.web.auth.roles import Action
 from nightjar.web.gate import FORM, OUR_HEADER
-from nightjar.web.pages import run_actions
 from nightjar.web.routing import action_of
 from tests.integration.web.conftest import HOST, ORIGIN, Visits
 
@@ -69,7 +69,7 @@ async def test_what_breaks_half_way_is_written_too(visits: Visits, run: Run, mon
     async def broken(*arguments: object, **options: object) -> None:
         raise ZeroDivisionError("secret detail")
 
-    monkeypatch.setattr(run_actions.control, "pause", broken)
+    monkeypatch.setattr(control, "pause", broken)
     async with await visits.owner() as client:
         for path in ("/runs/nightly/pause", "/api/runs/nightly/pause"):
             answer = await client.post(path)
