@@ -119,9 +119,10 @@ def _new_digest(stdin: bool) -> str:
     import asyncio
 
     from nightjar.scripts.commands.serve import check_installed
-    from nightjar.web.auth.passwords import Passwords
 
     check_installed()
+    from nightjar.web.auth.passwords import Passwords
+
     if stdin:
         password = sys.stdin.readline().rstrip("\n")
     elif sys.stdin.isatty():
