@@ -13,7 +13,7 @@ from nightjar.jobs.remote_models import usd_text
 
 @dataclass(frozen=True, kw_only=True)
 class RunCosts:
-    """Of one run; see `RunView`, which has the same fields."""
+    """Of one run, as `RunView` has it, but not by model."""
 
     cost_usd: float | None = None
     cost: str | None = None
