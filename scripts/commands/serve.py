@@ -172,6 +172,8 @@ async def _serve(listening: Listening, *, beside: tuple[str, ...] | None, open_:
                 typer.launch(link)
 
         await run_server(app_, listener, stop, started=started, certificate=_certificate(listening))
+        if beside is not None:
+            print(f"The page is closed. The worker beside it ends its turns first, for {settings.drain_s:g} s at most.")
 
 
 async def _rules(listening: Listening, port: int, own_name: str, session: Session) -> GateRules:
