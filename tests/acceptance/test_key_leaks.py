@@ -14,6 +14,7 @@ import pymongo
 import pytest
 import redis
 
+from nightjar.pipeline.exports.formats import BUILDERS
 from tests.fake_endpoint import MODEL_AT_FAKE, FakeEndpoint, fake_endpoint
 from tests.home import DATABASE, Home, eventually
 
@@ -33,8 +34,12 @@ EVAL = ("--suite", "checkable", "--only", "small", "--set", "max_tokens=16")
 PAGES = (
     "/", "/runs", "/new", "/runs/leaks", "/runs/leaks/transcripts", "/runs/leaks/report", "/models", "/workers",
     "/doctor", "/settings", "/suites", "/schedules", "/play", "/search", "/trend", "/stats", "/health", "/v1/models",
+    "/costs", "/metrics", "/policies/alias:chat@1",
     "/api/status", "/api/runs", "/api/runs/leaks", "/api/models", "/api/workers", "/api/openapi.json",
 )  # fmt: skip
+
+
+FORMATS = ("html", "json", "csv", "markdown", *BUILDERS)
 
 
 def found_in(text: str | bytes) -> list[str]:
@@ -109,9 +114,9 @@ def evaluated(home: Home, fake: FakeEndpoint, folder: Path) -> list[str]:
     fake.says = f"Something is wrong with your key {KEY}."
     done = [home.run("eval", *EVAL, "-m", CLOUD, "--name", "leaks", "--out", str(folder / "out"))]
     assert done[0].returncode == 0, done[0].stdout + done[0].stderr
-    formats = "html,json,csv,markdown,inspect"
+    home.ok("router", "alias", "chat", CLOUD)
     done += [
-        home.run("report", "leaks", "--format", formats, "--out", str(folder / "out")),
+        *(home.run("report", "leaks", "--format", form, "--out", str(folder / "out")) for form in FORMATS),
         home.run("run", "export", "leaks", "--out", str(folder / "leaks.run")),
         home.run("run", "show", "leaks"),
         home.run("show", "leaks"),

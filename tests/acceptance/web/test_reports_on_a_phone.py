@@ -21,7 +21,8 @@ from tests.unit.report.test_trend import changed, night, of
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium here: apt-get install chromium")
 PHONE = {"width": 390, "height": 844}
 WIDEST = """() => [...document.querySelectorAll("body *")]
-    .filter(each => Math.max(each.getBoundingClientRect().right, each.scrollWidth) > innerWidth + 1 && !each.closest(".scroll, svg"))
+    .filter(each => Math.max(each.getBoundingClientRect().right, each.scrollWidth) > innerWidth + 1)
+    .filter(each => !each.closest(".scroll, svg"))
     .slice(0, 5).map(each => each.outerHTML.slice(0, 160))"""
 
 
