@@ -12,12 +12,14 @@ from fastapi import FastAPI
 
 from nightjar.config.embedded import ServiceUrls
 from nightjar.config.settings import Settings
-from nightjar.jobs.accounts.access import add_user, begin_session
+from nightjar.jobs.accounts.access import add_user, begin_session, has_users
 from nightjar.jobs.accounts.documents import Role
+from nightjar.jobs.event_stream import STREAM, RedisEvents
 from nightjar.jobs.mongo import Database
 from nightjar.jobs.queue import Doorbell
 from nightjar.web.app import create_app
 from nightjar.web.gate import OUR_HEADER, GateRules
+from nightjar.web.site import Site
 
 HOST = "127.0.0.1:8420"
 ORIGIN = f"http://{HOST}"
@@ -50,8 +52,16 @@ class Visits:
         await self.users()
         return self.client(await begin_session(role.value, HOST, instead_of=None, database=self.database))
 
+    async def acting(self, role: Role) -> httpx.AsyncClient:
+        """The same, of somebody who may change things as far as their role reaches."""
+        client = await self.somebody(role)
+        client.headers[OUR_HEADER] = "1"
+        return client
+
     async def users(self) -> None:
         """One of each role, called like it; none of their passwords fits."""
+        if await has_users():
+            return
         for role in (Role.ADMIN, Role.OPERATOR, Role.VIEWER):
             await add_user(role.value, role, NO_PASSWORD, self.database)
 
@@ -76,3 +86,15 @@ async def visiting(
 async def visits(settings: Settings, database: Database, services: ServiceUrls) -> AsyncIterator[Visits]:
     async with visiting(settings, database, services) as made:
         yield made
+
+
+@pytest.fixture
+async def site(visits: Visits, services: ServiceUrls) -> AsyncIterator[Site]:
+    """The application with its feed at work, on a stream of its own; `site.database.events` says what moves."""
+    site: Site = visits.app.state.site
+    await site.redis.redis.delete(STREAM, "nightjar:lines")
+    events = RedisEvents(lambda: Doorbell.unconnected(services.redis))
+    site.database.events = events
+    async with site.feed:
+        yield site
+    await events.close()
