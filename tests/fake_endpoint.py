@@ -146,7 +146,7 @@ class _Handler(BaseHTTPRequestHandler):
         pass
 
     def handle(self) -> None:
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, json.JSONDecodeError):  # whoever asked may be killed meanwhile
             super().handle()
 
     def do_GET(self) -> None:
