@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
@@ -24,7 +24,7 @@ from nightjar.pipeline.judging.verdicts import is_judges
 from nightjar.pipeline.report.data.compared import ComparedSeries, Pair, adjusted_tests, compare_series, judged
 from nightjar.pipeline.report.data.judge_findings import unlike
 from nightjar.pipeline.report.data.likelihood_notices import layouts_of
-from nightjar.pipeline.report.data.model import ModelReport
+from nightjar.pipeline.report.data.model import ModelReport, ParameterUse
 from nightjar.pipeline.report.data.run_report import RunReport
 from nightjar.pipeline.report.data.series import series_of
 from nightjar.pipeline.scores import Direction, Scale
@@ -234,6 +234,7 @@ def _notices(base: Side, other: Side) -> list[str]:
     if unlike_probes(base.model, other.model):
         notices.append("Their speed probes were made in different ways and are not compared; `--probe` makes new ones.")
     notices += _loaded_unlike(base.model, other.model)
+    notices += _held_unlike(base.report, other.report)
     differ = [
         name
         for name, uses in base.model.parameters.items()
@@ -280,6 +281,29 @@ def _loaded_unlike(base: ModelReport, other: ModelReport) -> Iterator[str]:
     before, after = ({_loaded(load) for load in model.input.loads} for model in (base, other))
     if before and after and before != after:
         yield f"They were loaded differently: {' and '.join(sorted(before))} / {' and '.join(sorted(after))}."
+    held = any(use.value is not None for model in (base, other) for use in _uses_of_grammars(model))
+    engines = [{load.grammar_engine for load in model.input.loads} for model in (base, other)]
+    if held and all(engines) and engines[0] != engines[1]:
+        yield f"Their replies were held to schemas or grammars by {_other_engines(*engines)}."
+
+
+def _uses_of_grammars(model: ModelReport) -> Iterator[ParameterUse]:
+    for name in ("grammar", "json_schema"):
+        yield from model.parameters.get(name, ())
+
+
+def _held_unlike(base: RunReport, other: RunReport) -> Iterator[str]:
+    """The same of judges, whose verdicts are held to a schema always."""
+    before, after = (report.judging.bench.grammar_engines if report.judging else {} for report in (base, other))
+    for judge in sorted(before.keys() & after.keys()):
+        if before[judge] != after[judge]:
+            engines = _other_engines(before[judge], after[judge])
+            yield f"The verdicts of judge {judge} were held to their schema by {engines}."
+
+
+def _other_engines(before: Collection[str], after: Collection[str]) -> str:
+    names = " / ".join(" and ".join(sorted(engines)) for engines in (before, after))
+    return f"different engines ({names}), by which the same seed gives other texts"
 
 
 def _loaded(load: LoadFacts) -> str:

@@ -85,7 +85,7 @@ async def _read(name: str | None) -> Overview:
         url = await asyncio.to_thread(partial(mongo_url, settings, lock_s=LOCK_S, begin=False))
         documents = name is not None
         async with await connect(url, settings.mongo_database, documents=documents, access=Access.READ) as database:
-            return await _overview(name, database, await _in_use(await redis, database))
+            return await _overview(name, database, await _in_use(await redis, database, settings))
     except UsageError:
         raise
     except (NightjarError, DatabaseError) as error:
@@ -98,16 +98,16 @@ async def _read(name: str | None) -> Overview:
             await found.close()
 
 
-async def _in_use(found: Doorbell | ServiceState, database: Database) -> ServiceState:
+async def _in_use(found: Doorbell | ServiceState, database: Database, settings: Settings) -> ServiceState:
     """Whether this Redis is the one that this database's processes use."""
     from nightjar.config.errors import ServiceError
-    from nightjar.jobs.redis_in_use import other_in_use
+    from nightjar.jobs.redis_in_use import mongo_in_use, other_in_use
     from nightjar.jobs.status.views import ServiceState
 
     if isinstance(found, ServiceState):
         return found
     try:
-        other = await other_in_use(found, database)
+        other = await other_in_use(found, database, mongo_in_use(settings))
     except ServiceError as error:
         return ServiceState(ok=False, reason=str(error))
     return ServiceState(ok=other is None, reason=other)
