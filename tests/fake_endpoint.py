@@ -20,15 +20,16 @@ KEY = "sk-fake-0123456789abcdef"
 MODEL_AT_FAKE = "fake-large"
 PIECE = 8
 """Characters of a reply in one event."""
-_EVERY = "model messages stream stream_options temperature top_p frequency_penalty presence_penalty stop response_format"
+_EVERY = (
+    "model messages stream stream_options temperature top_p frequency_penalty presence_penalty stop response_format"
+)
 _EVERYWHERE = frozenset(_EVERY.split())
 _LLAMA = "max_tokens seed top_k min_p typical_p xtc_probability xtc_threshold repeat_penalty repeat_last_n"
 _DRY = "dry_multiplier dry_base dry_allowed_length dry_penalty_last_n dry_sequence_breakers"
 READ_BY = {
     Dialect.OPENAI: _EVERYWHERE | {"max_completion_tokens"},
     Dialect.LLAMA_SERVER: _EVERYWHERE | {*_LLAMA.split(), *_DRY.split(), "chat_template_kwargs"},
-    Dialect.VLLM: _EVERYWHERE
-    | {"max_tokens", "seed", "top_k", "min_p", "repetition_penalty", "chat_template_kwargs"},
+    Dialect.VLLM: _EVERYWHERE | {"max_tokens", "seed", "top_k", "min_p", "repetition_penalty", "chat_template_kwargs"},
     Dialect.OLLAMA: _EVERYWHERE | {"max_tokens", "seed"},
     Dialect.LMSTUDIO: _EVERYWHERE | {"max_tokens", "seed", "top_k", "repeat_penalty"},
 }
