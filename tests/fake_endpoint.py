@@ -21,7 +21,8 @@ MODEL_AT_FAKE = "fake-large"
 PIECE = 8
 """Characters of a reply in one event."""
 _EVERY = (
-    "model messages stream stream_options temperature top_p frequency_penalty presence_penalty stop response_format"
+    "model messages stream stream_options temperature top_p frequency_penalty presence_penalty stop response_format "
+    "tools"
 )
 _EVERYWHERE = frozenset(_EVERY.split())
 _LLAMA = "max_tokens seed top_k min_p typical_p xtc_probability xtc_threshold repeat_penalty repeat_last_n"
@@ -67,6 +68,8 @@ class FakeEndpoint:
     pause_s: float = 0.0
     """Between two events."""
     finish_reason: str = "stop"
+    calls: tuple[tuple[str, str], ...] = ()
+    """Tools that every answer calls: name, and arguments as it writes them."""
     faults: deque[str] = field(default_factory=deque)
     says: str | None = None
     """Instead of the words of an error in the middle."""
@@ -238,6 +241,11 @@ class _Handler(BaseHTTPRequestHandler):
                 return
             self._event(named, {"content": part})
             time.sleep(fake.pause_s)
+        for at, (name, arguments) in enumerate(fake.calls):
+            head = {"index": at, "id": f"call_{at}", "type": "function", "function": {"name": name, "arguments": ""}}
+            self._event(named, {"tool_calls": [head]})
+            for part in _parts(arguments):
+                self._event(named, {"tool_calls": [{"index": at, "function": {"arguments": part}}]})
         if fault == "10 MB":
             with contextlib.suppress(OSError):
                 for _ in range(100):

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Callable
 from dataclasses import asdict
+from typing import Any
 
 from fastapi import HTTPException, Request
 from fastapi.responses import FileResponse, Response
+from pydantic import BaseModel
 
 from nightjar.config.errors import UsageError
 from nightjar.jobs.documents import SuiteVersion
@@ -15,6 +18,7 @@ from nightjar.jobs.lookup import find_run, find_suite
 from nightjar.jobs.status.run import describe_run, list_runs
 from nightjar.jobs.status.workers import read_serving, read_workers
 from nightjar.pipeline.suites.catalogue import bundled
+from nightjar.web.api.answer_schema import RunsAnswer, SuitesAnswer, WorkersAnswer
 from nightjar.web.api.answers import json_answer
 from nightjar.web.auth.roles import Action
 from nightjar.web.heavy.pool import HeavyTask
@@ -120,18 +124,18 @@ async def recommendations_json(request: Request) -> Response:
     return json_answer(request, json.loads(await asyncio.to_thread(ready.read_text, "utf-8")))
 
 
-def _get(path: str, answer: object) -> Route:
-    return Route(method="GET", path=f"/api{path}", action=Action.READ, answer=answer, documented=True)  # type: ignore[arg-type]
+def _get(path: str, answer: Callable[..., Any], answers: type[BaseModel] | None = None) -> Route:
+    return Route(method="GET", path=f"/api{path}", action=Action.READ, answer=answer, documented=True, answers=answers)
 
 
 ROUTES = (
     _get("/status", status_json),
-    _get("/runs", runs_json),
+    _get("/runs", runs_json, RunsAnswer),
     _get("/runs/{name}", run_json),
     _get("/runs/{name}/report", report_json),
-    _get("/suites", suites_json),
+    _get("/suites", suites_json, SuitesAnswer),
     _get("/suites/{name}", suite_json),
     _get("/models", models_json),
-    _get("/workers", workers_json),
+    _get("/workers", workers_json, WorkersAnswer),
     _get("/recommendations/models", recommendations_json),
 )

@@ -137,7 +137,7 @@ def test_loads_that_differ_are_said_by_compare_and_by_the_trend() -> None:
     whole, shrunk = report(loaded(context=8192)), report(loaded(context=4096, cache_type_k="q8_0"))
     [said] = [notice for notice in compared(whole, shrunk).notices if "loaded differently" in notice]
     assert said == "They were loaded differently: context 8,192, f16/f16 cache / context 4,096, q8_0/f16 cache."
-    marks = changed(model_marks(whole.models[0]), model_marks(shrunk.models[0]))
+    marks = changed(model_marks(whole.models[0], whole), model_marks(shrunk.models[0], shrunk))
     assert [mark.what for mark in marks] == ["context", "cache"]
 
 
