@@ -13,8 +13,8 @@ from nightjar.pipeline.report.data.run_report import RunReport
 from nightjar.pipeline.report.data.safe import slug
 from nightjar.pipeline.report.formats.files import File, write_files
 
-Format = Literal["html", "json", "csv", "md"]
-FORMATS: tuple[str, ...] = (*get_args(Format), *BUILDERS)
+_Format = Literal["html", "json", "csv", "md"]
+FORMATS: tuple[str, ...] = (*get_args(_Format), *BUILDERS)
 """Reports first, then the exports for other tools."""
 
 

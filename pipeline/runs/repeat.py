@@ -28,7 +28,7 @@ from nightjar.pipeline.runs.run_file import (
     remarks,
     run_of,
 )
-from nightjar.pipeline.runs.write_jobs import Progress, finish_expansion
+from nightjar.pipeline.runs.write_jobs import ExpansionProgress, finish_expansion
 from nightjar.pipeline.suites.importer import import_suite, load_whole
 
 
@@ -131,7 +131,7 @@ async def import_run(
     name: str | None = None,
     other_models: bool = False,
     closers: Closers | None = None,
-    progress: Progress | None = None,
+    progress: ExpansionProgress | None = None,
 ) -> Imported:
     """Stores the file's suite and writes its run, ready for workers. Safe to repeat.
 

@@ -19,7 +19,7 @@ from nightjar.config.errors import ServiceError
 from nightjar.jobs.ending import EndScore
 from nightjar.jobs.run_outcome import RunOutcome
 from nightjar.jobs.states import RunStatus
-from nightjar.scripts.dev.bench.rows import Row
+from nightjar.scripts.dev.bench.rows import BenchRow
 from nightjar.scripts.dev.collecting_bench import (
     SEQUENCES,
     START,
@@ -76,7 +76,7 @@ _COMPUTED = re.compile(rb'<li class="info">[^<]*as soon as')
 _LOADED = re.compile(rb'<(?:script|link)[^>]* (?:src|href)="(/static/[^"]+)"')
 
 
-async def page_times(setup: WebSetup) -> list[Row]:
+async def page_times(setup: WebSetup) -> list[BenchRow]:
     """Every page in turn, in every round; where one says that it is computed, it is asked again until it is there."""
     times: dict[str, list[float]] = defaultdict(list)
     computed: dict[str, float] = {}
