@@ -8,7 +8,7 @@ from nightjar.pipeline.report.data.numbers import ABSENT, number
 from nightjar.pipeline.report.page.grid import Cell
 from nightjar.web.pages.words import duration
 
-RESULT_COLUMNS = ("score>", "gates", "cost>", "duration>")
+RESULT_COLUMNS = ("score", "gates", "cost>", "duration>")
 MOST_SCORES = 4
 """Models whose scores are shown; the run's page and its report have all of them."""
 
