@@ -61,7 +61,7 @@ def name_notices(answers: Iterable[AnswersNamed]) -> tuple[NameNotice, ...]:
     return tuple(_notices(answers))
 
 
-def names_of(answers: Iterable[AnswersNamed], model: str) -> str | None:
+def answered_as_words(answers: Iterable[AnswersNamed], model: str) -> str | None:
     """All names and fingerprints of a model, in words and in order; None where its answers had none."""
     known = sorted({each.words for each in answers if each.model == model and each.name is not None})
     return " and ".join(known) or None

@@ -83,6 +83,12 @@ async def done_of(runs: Collection[str], database: Database) -> dict[tuple[str, 
     return {(row["_id"]["run"], row["_id"]["model"], JobKind(row["_id"]["kind"])): row["jobs"] async for row in rows}
 
 
+async def done_among(jobs: Collection[str], database: Database) -> set[str]:
+    """Those of these jobs (ids) that are DONE."""
+    done: Row = {"_id": {"$in": list(jobs)}, "status": JobStatus.DONE}
+    return {row["_id"] async for row in database.jobs.find(done, {"_id": 1})}
+
+
 async def count_answered(run: str, database: Database) -> dict[str, dict[str, int]]:
     """Policy -> candidate -> how many of its reply jobs are that candidate's now."""
     steps: list[Row] = [

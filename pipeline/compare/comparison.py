@@ -8,7 +8,7 @@ from enum import StrEnum
 
 from nightjar.config.counting import how_many
 from nightjar.config.errors import UnknownNameError, UsageError
-from nightjar.jobs.answer_names import names_of
+from nightjar.jobs.answer_names import answered_as_words
 from nightjar.jobs.models import LoadFacts
 from nightjar.pipeline.compare.costs import (
     CostComparison,
@@ -248,7 +248,7 @@ def _notices(base: Side, other: Side) -> list[str]:
 def _answered_unlike(base: Side, other: Side) -> Iterator[str]:
     """Whether an endpoint names the model otherwise than before: what answers may be another one."""
     name = base.model.input.name
-    before, after = (names_of(side.report.answers, name) for side in (base, other))
+    before, after = (answered_as_words(side.report.answers, name) for side in (base, other))
     if other.model.input.name == name and before is not None and after is not None and before != after:
         yield (
             f"The endpoint of {name} names what answered otherwise: {before} in {base.report.provenance.name}, {after} "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from nightjar.jobs.answer_names import names_of
+from nightjar.jobs.answer_names import answered_as_words
 from nightjar.jobs.identity import digest
 from nightjar.pipeline.report.data.changes import Fingerprint
 from nightjar.pipeline.report.data.model import ModelReport
@@ -47,7 +47,7 @@ def model_marks(model: ModelReport, report: RunReport) -> dict[str, str | None]:
         "parameters": parameters_digest(model),
         "variant": variant_digest(model),
         "policy": model.input.policy.id if model.input.policy is not None else None,
-        "answered by": names_of(report.answers, model.input.name),
+        "answered by": answered_as_words(report.answers, model.input.name),
     }
 
 
