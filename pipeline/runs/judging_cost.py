@@ -19,7 +19,7 @@ from nightjar.jobs.published import published
 from nightjar.jobs.remote_models import usd_text
 from nightjar.jobs.sequences import Mode
 from nightjar.jobs.sequences import Sequence as PromptSequence
-from nightjar.jobs.states import JobStatus
+from nightjar.jobs.status.census import done_among
 from nightjar.jobs.variants import Contestant
 from nightjar.pipeline.judging.judged import JudgedJob, JudgedPair, judged_pairs
 from nightjar.pipeline.judging.panel import Panel
@@ -94,8 +94,7 @@ async def _expected_of(
     sums: dict[str, _JudgeSum] = {}
     async for batch in batches:
         specs = [spec for spec in batch if spec.judge in facts]
-        given = {"_id": {"$in": [spec.id for spec in specs]}, "status": JobStatus.DONE}
-        done = {row["_id"] async for row in database.jobs.find(given, {"_id": 1})}
+        done = await done_among([spec.id for spec in specs], database)
         about = [spec for spec in specs if spec.id not in done]
         await asyncio.to_thread(_add, sums, about, facts, rubric, most=False)
         await asyncio.to_thread(_add, sums, about, facts, rubric, most=True)
