@@ -16,13 +16,13 @@ def select(sequences: Sequence[SequenceRef], only: Sequence[str] = (), limit: in
     if limit is not None and limit < 1:
         raise UsageError(f"--limit is {limit}: it must be 1 or more.")
     for word in only:
-        if not any(word in names_of(sequence) for sequence in sequences):
-            known = set().union(*(names_of(sequence) for sequence in sequences))
+        if not any(word in _names_of(sequence) for sequence in sequences):
+            known = set().union(*(_names_of(sequence) for sequence in sequences))
             raise UnknownNameError("tag or sequence", word, known, "--only would select nothing.")
-    taken = [sequence for sequence in sequences if not only or names_of(sequence) & set(only)]
+    taken = [sequence for sequence in sequences if not only or _names_of(sequence) & set(only)]
     return taken[:limit]
 
 
-def names_of(sequence: SequenceRef) -> set[str]:
+def _names_of(sequence: SequenceRef) -> set[str]:
     """What selects a sequence: its id, its id without the row, its tags."""
     return {sequence.id, sequence.id.partition("[")[0], *sequence.tags}
