@@ -137,7 +137,7 @@ def evaluated(home: Home, fake: FakeEndpoint, folder: Path) -> list[str]:
     assert done[0].returncode == 0, done[0].stdout + done[0].stderr
     home.ok("router", "alias", "chat", CLOUD)
     done += [
-        *(home.run("report", "leaks", "--format", form, "--out", str(folder / "out")) for form in FORMATS),
+        home.run("report", "leaks", "--format", ",".join(FORMATS), "--out", str(folder / "out")),
         home.run("run", "export", "leaks", "--out", str(folder / "leaks.run")),
         home.run("run", "show", "leaks"),
         home.run("show", "leaks"),
@@ -147,6 +147,7 @@ def evaluated(home: Home, fake: FakeEndpoint, folder: Path) -> list[str]:
         home.run("endpoint", "test", "fake"),
         home.run("model", "list", "--json"),
     ]
+    assert done[1].returncode == 0, done[1].stderr
     return [text for each in done for text in (each.stdout, each.stderr)]
 
 
