@@ -20,6 +20,8 @@ AGAIN_S = (1.0, 5.0, 30.0, 60.0)
 """How long to wait before one that ended is started again: longer each time."""
 STEADY_S = 300.0
 """Who lived so long is started again as after the first end."""
+LIVE_SLOTS = 1
+"""Kept for whoever asks in the browser, so that a chat waits for no reply of a run."""
 _log = structlog.get_logger()
 
 
@@ -30,7 +32,7 @@ async def working_beside(logs: Path, flags: Sequence[str] = ()) -> AsyncIterator
     `flags`: further ones of the worker.
     """
     parent = ["--parent", str(os.getpid())]
-    commands = (["dispatcher", *parent], ["worker", "--model", "auto", *flags, *parent])
+    commands = (["dispatcher", *parent], ["worker", "--model", "auto", "--live", str(LIVE_SLOTS), *flags, *parent])
     keeping = [asyncio.create_task(_keep(words, logs / f"serve-{words[0]}.log")) for words in commands]
     try:
         yield

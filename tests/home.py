@@ -67,9 +67,9 @@ class Home:
         [process] = [child for child in started if "--single" in child.cmdline()]
         return process
 
-    def start_serve(self, *, within_s: float) -> httpx.Client:
-        """Leaves `serve` running, as "serve" and without workers; a client of it with this machine's own token."""
-        self.start("serve", "serve", "--port", "0", "--workers", "none")
+    def start_serve(self, *, within_s: float, workers: str = "none") -> httpx.Client:
+        """Leaves `serve` running, as "serve"; a client of it with this machine's own token."""
+        self.start("serve", "serve", "--port", "0", *(() if workers == "auto" else ("--workers", workers)))
         printed = lambda: re.search(r"is at http://\S+?:(\d+)/", self.said("serve"))  # noqa: E731
         port = eventually(printed, within_s, lambda: self.said("serve"))[1]
         headers = {"authorization": f"Bearer {(self.path / 'web' / 'token').read_text().strip()}"}

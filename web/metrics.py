@@ -1,12 +1,13 @@
-"""`/metrics` in Prometheus' text format: this process's live requests, every worker by its beat, and this machine."""
+"""`/metrics` in Prometheus' text format: this process's live requests, workers by their beats, machines and cards."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
+from nightjar.jobs.machines.machine_documents import MachineReading
+from nightjar.jobs.machines.machine_readings import newest_readings
 from nightjar.jobs.machines.worker_documents import WorkerState
 from nightjar.jobs.status.workers import alive_workers
 from nightjar.pipeline.routing.savings import Savings
@@ -43,6 +46,22 @@ _COUNTERS = (
     ("gpu_energy_joules", "Used since it loaded its model.", "gpu_energy_j"),
 )
 _LABELS = ("worker", "host", "model_name", "device")
+_CARD_GAUGES = (
+    ("gpu_use_ratio", "Share of the time in which the GPU computed, over the minute so far.", "use"),
+    ("gpu_memory_bytes", "Of the GPU.", "memory_bytes"),
+    ("gpu_memory_used_bytes", "Of that, in use by whatever process.", "memory_used_bytes"),
+    ("gpu_temperature_celsius", "Of the GPU.", "temperature_c"),
+    ("gpu_power_watts", "Drawn by the GPU, over the minute so far.", "power_w"),
+)
+_CARD_LABELS = ("host", "gpu", "name")
+_MACHINE_GAUGES = (
+    ("machine_memory_bytes", "Of the machine.", "memory_bytes"),
+    ("machine_memory_used_bytes", "Of that, in use.", "memory_used_bytes"),
+    ("machine_disk_bytes", "Where the home of whoever looked is.", "disk_bytes"),
+    ("machine_disk_used_bytes", "Of that, in use.", "disk_used_bytes"),
+)
+READ_LATELY = timedelta(minutes=3)
+"""Machines are looked at several times a minute; what nobody has looked at for so long is not known."""
 
 
 @dataclass(eq=False)
@@ -71,10 +90,30 @@ def _disk(folder: Path) -> Iterator[Any]:
 
 
 def _filled(family: Any, field: str, workers: Iterable[WorkerState]) -> Any:
-    for worker in workers:
-        value = getattr(worker, field)
+    named = ((worker, (worker.id, worker.host, worker.model, worker.device)) for worker in workers)
+    return _known(family, ((labels, getattr(worker, field)) for worker, labels in named))
+
+
+@dataclass(eq=False)
+class MachinesCollector(Collector):
+    """Every machine that a worker or a server looks at, and its cards. What is not known is left out."""
+
+    readings: Sequence[MachineReading]
+
+    def collect(self) -> Iterator[Any]:
+        for name, text, field in _MACHINE_GAUGES:
+            family = GaugeMetricFamily(f"nightjar_{name}", text, labels=("host",))
+            yield _known(family, (((reading.host,), getattr(reading, field)) for reading in self.readings))
+        cards = [((each.host, card.index, card.name), card) for each in self.readings for card in each.gpus]
+        for name, text, field in _CARD_GAUGES:
+            family = GaugeMetricFamily(f"nightjar_{name}", text, labels=_CARD_LABELS)
+            yield _known(family, ((labels, getattr(card, field)) for labels, card in cards))
+
+
+def _known(family: Any, values: Iterable[tuple[tuple[str, ...], float | None]]) -> Any:
+    for labels, value in values:
         if value is not None:
-            family.add_metric([worker.id, worker.host, worker.model, worker.device], value)
+            family.add_metric(labels, value)
     return family
 
 
@@ -103,6 +142,7 @@ async def metrics(request: Request) -> Response:
     workers = await alive_workers(site.database)
     places = CollectorRegistry()
     places.register(PlacesCollector(tuple(workers), site.settings.home))
+    places.register(MachinesCollector(await newest_readings(READ_LATELY, site.database)))
     places.register(SavingsCollector(await site_savings(site)))
     text = generate_latest(site.meters.registry) + await asyncio.to_thread(generate_latest, places)
     return Response(text, media_type=CONTENT_TYPE_LATEST)

@@ -28,3 +28,9 @@ async def read_readings(since: timedelta, database: Database) -> list[MachineRea
     begin = await this_minute(database) - since
     cursor = database.raw["machine_readings"].find({"at": {"$gte": begin}}).sort([("at", 1), ("_id", 1)])
     return await parse_each("reading", cursor, MachineReading.model_validate)
+
+
+async def newest_readings(within: timedelta, database: Database) -> list[MachineReading]:
+    """The newest of each machine that was looked at so lately, by host."""
+    newest = {reading.host: reading for reading in await read_readings(within, database)}
+    return [newest[host] for host in sorted(newest)]

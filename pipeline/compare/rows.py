@@ -33,9 +33,9 @@ def metric_rows(comparison: Comparison) -> list[list[str]]:
 
 
 def cost_rows(comparison: Comparison) -> list[list[str]]:
-    """Speed and memory, with the change of the other against the base."""
+    """Speed, memory and money, with the change of the other against the base."""
     rows = []
-    for cost in comparison.costs:
+    for cost in (*comparison.costs, *comparison.run_costs):
         show: Callable[[float], str] = usd_text if "dollars" in cost.name else fmt.number
         show = (lambda value: fmt.size(int(value))) if "bytes" in cost.name else show
         values = [fmt.number(None) if value is None else show(value) for value in (cost.base, cost.other)]

@@ -4,6 +4,7 @@ Pure.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -27,16 +28,22 @@ class PlannedSequence:
     id: str
     mode: Mode
     given_chars: int
-    """Of the system prompt, documents and fixed messages, which every turn is given again."""
+    """Of the system prompt, documents, fixed messages and tools, which every turn is given again."""
     prompt_chars: tuple[int, ...]
     asked: tuple[Mapping[str, Any], ...]
     """The parameters that suite and turn set, a mapping a turn."""
+    scored_chars: tuple[int, ...] = ()
+    """Of the given texts of each turn that are scored in the place of a reply; empty where replies are generated."""
+    has_reference: tuple[bool, ...] = ()
+    withheld: bool = False
+    """Its texts are not here, and their lengths are unknown."""
 
 
 def planned_sequence(stored: Mapping[str, Any]) -> PlannedSequence:
     """From a stored sequence."""
     given = [stored.get("system") or "", *(document["text"] for document in stored.get("documents", ()))]
     given += [message.get("text", "") for message in stored.get("messages", ())]
+    given += [json.dumps(tool) for tool in stored.get("tools", ())]
     own = stored.get("parameters", {})
     return PlannedSequence(
         id=stored["id"],
@@ -44,7 +51,20 @@ def planned_sequence(stored: Mapping[str, Any]) -> PlannedSequence:
         given_chars=sum(map(len, given)),
         prompt_chars=tuple(len(turn["prompt"]) for turn in stored["turns"]),
         asked=tuple({**own, **turn.get("parameters", {})} for turn in stored["turns"]),
+        scored_chars=_scored_chars(stored),
+        has_reference=tuple(turn.get("reference") is not None for turn in stored["turns"]),
+        withheld=bool(stored.get("withheld")),
     )
+
+
+def _scored_chars(stored: Mapping[str, Any]) -> tuple[int, ...]:
+    turns = stored["turns"]
+    if stored.get("mode") == Mode.PERPLEXITY:
+        return (0,) * len(turns)  # the prompt is the text
+    choices = [turn.get("choices") for turn in turns]
+    if not any(choices):
+        return ()
+    return tuple(sum(map(len, [*each["texts"], *each.get("contexts", ())])) if each else 0 for each in choices)
 
 
 def check_remote(
@@ -103,7 +123,7 @@ def check_budget(budget: float | None, models: Iterable[ModelFacts]) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class ExpectedCost:
-    """Of one model's replies in a run, in US dollars. Judging is not in it."""
+    """Of one model's replies in a run, in US dollars; what judging them costs is expected by itself."""
 
     model: str
     usd: float
@@ -112,8 +132,9 @@ class ExpectedCost:
     def sentence(self) -> str:
         """With its assumptions."""
         return (
-            f"{self.model} will cost about {usd_text(self.usd)}, assuming {CHARS_PER_TOKEN} characters a token and "
-            f"replies of up to {ASSUMED_REPLY_TOKENS} tokens; {usd_text(self.most_usd)} if all use their max_tokens."
+            f"{self.model} will cost about {usd_text(self.usd)} for its replies, assuming {CHARS_PER_TOKEN} characters "
+            f"a token and replies of up to {ASSUMED_REPLY_TOKENS} tokens; {usd_text(self.most_usd)} if all use their "
+            "max_tokens."
         )
 
 
@@ -125,16 +146,17 @@ def expected_cost(
     *,
     below: Mapping[str, Any],
     repeats: int,
+    reply_tokens: int = ASSUMED_REPLY_TOKENS,
 ) -> ExpectedCost:
     """What a model's replies will cost, one conversation for each sequence, layer and repeat.
 
-    `below`: the registry's parameters, under those of suite and turn.
+    `below`: the registry's parameters, under those of suite and turn. `reply_tokens`: what a reply is assumed to have.
     """
     about = most = 0.0
     for sequence in sequences:
         for above in layers:
             limits = reply_limits(sequence, above, below)
-            about += sum(map(price.cost, _uses(sequence, [min(ASSUMED_REPLY_TOKENS, limit) for limit in limits])))
+            about += sum(map(price.cost, _uses(sequence, [min(reply_tokens, limit) for limit in limits])))
             most += sum(map(price.cost, _uses(sequence, limits)))
     return ExpectedCost(model=name, usd=about * repeats, most_usd=most * repeats)
 

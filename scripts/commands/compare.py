@@ -209,4 +209,5 @@ def _comparison(comparison: Comparison) -> dict[str, Any]:
         "notices": [plain_numbers(notice) for notice in comparison.notices],
         "metrics": [row(metric) for metric in (*comparison.metrics, *comparison.measures)],
         "costs": [asdict(cost) for cost in comparison.costs],
+        "run_costs": [asdict(cost) for cost in comparison.run_costs],
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -77,8 +78,32 @@ def test_local_and_remote_are_compared_in_one_run_and_the_report_has_the_costs(
     assert run["cost_usd"] == pytest.approx(expected)
     compared = home.ok("compare", f"both:{DEMO}", f"both:{CLOUD}")
     assert "US dollars a conversation" in compared
+    assert "US dollars a sequence" in compared
+    assert CLOUD in home.ok("status", "both").partition("Costs")[2]
+    shown = json.loads(home.ok("show", "both", "--prompt", "1", "--json"))
+    [of_sequence] = [each for each in report["sequence_costs"] if each["sequence"] == shown["prompt"]]
+    assert shown["costs"] == [of_sequence]
+    assert sum(each["usd"] for each in report["sequence_costs"]) == pytest.approx(expected)
+    assert f"{CLOUD}: $" in home.ok("show", "both", "--prompt", "1").partition("Cost at endpoints")[2]
     written = [path for folder in (home.path, tmp_path) for path in folder.rglob("*") if path.is_file()]
     assert [path for path in written if KEY.encode() in path.read_bytes()] == []
+
+
+def test_a_judging_says_what_it_will_cost_and_keeps_to_its_budget(
+    home: Home, fake: FakeEndpoint, tmp_path: Path
+) -> None:
+    rubric = tmp_path / "rubric.yaml"
+    rubric.write_text("criteria:\n  - {name: plot, description: Things happen., scale: {1: No., 2: Yes.}}\n")
+    sent = len(fake.bodies)
+    words = ("judge", "both", "--judge", CLOUD, "--self-judging", "--rubric", str(rubric))
+    held = home.run(*words, "--budget", "0.0001", "--json")
+    assert held.returncode == 1
+    assert f"{CLOUD} will cost about $" in held.stderr
+    assert "was cancelled: the budget of $" in held.stderr
+    assert json.loads(held.stdout)["expected_cost"][0]["verdicts"] > 0
+    assert len(fake.bodies) == sent, "nothing was sent that could pass it"
+    [run] = home.find("runs", name="both")
+    assert (run["status"], run["judging"]["shown"]) == ("DONE", None)
 
 
 def test_a_policy_is_evaluated_and_falls_back(home: Home, fake: FakeEndpoint, tmp_path: Path) -> None:
@@ -160,8 +185,21 @@ def test_an_alias_falls_back_and_says_so(home: Home, fake: FakeEndpoint) -> None
         assert first.headers["nightjar-model"] == CLOUD
         assert first.json()["choices"][0]["message"]["content"] == "Reply to: Go on."
         assert "not learnt" in first.headers["nightjar-reason"]
+        assert float(first.headers["nightjar-cost-usd"]) == first.json()["nightjar"][0]["cost_usd"] > 0
         local = client.post("/v1/chat/completions", json=body, headers={"nightjar-local-only": "true"})
         assert local.headers["nightjar-model"] == DEMO
+        assert "nightjar-cost-usd" not in local.headers, "no endpoint was asked"
+        lacking = client.post("/v1/chat/completions", json=body, headers={"nightjar-memory": "notes"})
+        assert lacking.status_code == 400, "a memory is not dropped in silence"
+        assert "memory_model" in lacking.json()["error"]["message"]
+        texts = iter(["Reply one, of many words.", "Another, of many words."])
+        fake.reply, fake.faults, fake.pause_s = lambda asked: next(texts), deque(["cut"]), 0.2
+        broken = client.post("/v1/chat/completions", json=body | {"stream": True})
+        assert broken.headers["nightjar-model"] == CLOUD
+        assert "Reply on" in broken.text
+        assert "Another" not in broken.text, "after text has been sent nobody else, and nothing else, is sent"
+        assert '"code":"generation_restarted"' in broken.text.replace(" ", "")
+        fake.reply, fake.pause_s = (lambda asked: "Reply to: Go on."), 0.0
         fake.always = "400"
         again = client.post("/v1/chat/completions", json=body)
         assert again.headers["nightjar-model"] == DEMO

@@ -73,12 +73,14 @@ class EventFeed:
         """Raises QueueFullError where this session or token, or all together, have too many streams."""
         if self._streams[holder] >= MOST_OF_SESSION or self._streams.total() >= MOST_STREAMS:
             raise QueueFullError(
-                "Too many pages are told of events at once; this one asks by itself.", retry_after_s=CROWDED_S
+                f"Too many streams are open at once: {MOST_OF_SESSION} of a session or a token, {MOST_STREAMS} in all. "
+                "Close a page, or ask again when one has ended.",
+                retry_after_s=CROWDED_S,
             )
 
     @contextlib.contextmanager
     def counted(self, holder: str) -> Iterator[None]:
-        """One open stream, of events or of a text."""
+        """One open stream: of events, of a text, or of replies in the playground."""
         self._streams[holder] += 1
         try:
             yield

@@ -20,7 +20,7 @@ from nightjar.jobs.models import ModelKind
 from nightjar.jobs.parameters import check
 from nightjar.jobs.published import all_published
 from nightjar.web.openai.refusals import RefusedFieldError
-from nightjar.web.site import site_of
+from nightjar.web.site import Site, site_of
 from nightjar.web.visitors import visitor_of
 
 Asked = TypeVar("Asked", LiveAsk, LiveTask)
@@ -70,25 +70,33 @@ async def named_or_served(request: Request, named: str | None) -> str:
 
 
 async def with_memory(request: Request, asks: Sequence[LiveAsk]) -> list[LiveAsk]:
-    """The same with the asker's memory that the header names; without the header as they are.
+    """The same with the asker's memory that the header names, if any. Raises what `with_memory_named` raises."""
+    return await with_memory_named(request.headers.get(MEMORY), asks, site_of(request))
+
+
+async def with_memory_named(name: str | None, asks: Sequence[LiveAsk], site: Site) -> list[LiveAsk]:
+    """The same with a memory of their user's, or a shared one; None: as they are.
 
     Raises RefusedFieldError for a wrong name, for what is not to be stored, and where no memory can be had.
     """
-    name = request.headers.get(MEMORY)
     if name is None:
         return list(asks)
     if any(not ask.store for ask in asks):
         raise RefusedFieldError(f"`store: false` and {MEMORY}: a memory stores what is said.", param=MEMORY)
-    enforceable = site_of(request).enforceable
     try:
         check({"memory": name}, MEMORY)
-        if enforceable is not None:
-            await asyncio.to_thread(enforceable, {"memory": name})
+        await check_memory_here(name, site)
         if name.startswith(SHARED):
-            await check_memory(name, site_of(request).database)
+            await check_memory(name, site.database)
     except (ParameterError, ModelError, UnknownNameError) as error:
         raise RefusedFieldError(str(error), param=MEMORY, code="invalid_value") from None
     return [replace(ask, parameters={**ask.parameters, "memory": name}) for ask in asks]
+
+
+async def check_memory_here(name: str, site: Site) -> None:
+    """Raises NightjarError where nothing can be found in a memory, for want of a small embedding model."""
+    if site.enforceable is not None:
+        await asyncio.to_thread(site.enforceable, {"memory": name})
 
 
 async def submit_all(tasks: Iterable[LiveTask], request: Request) -> list[LiveReply]:

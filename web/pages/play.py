@@ -8,14 +8,14 @@ from fastapi import Request
 from fastapi.responses import StreamingResponse
 from pydantic import TypeAdapter, ValidationError
 
-from nightjar.config.errors import UsageError
+from nightjar.config.errors import NightjarError, UsageError
 from nightjar.jobs.backlog import live_workers
 from nightjar.jobs.documents import SuiteVersion
 from nightjar.jobs.live_request import LiveAsk
 from nightjar.jobs.models import ModelKind
 from nightjar.jobs.published import all_published
 from nightjar.web.auth.roles import Action
-from nightjar.web.openai.asking import asker, on_account
+from nightjar.web.openai.asking import asker, check_memory_here, on_account, with_memory_named
 from nightjar.web.openai.bodies import read_json
 from nightjar.web.openai.schema import read_loosely
 from nightjar.web.pages.declare import Done, Visit, page, post_action
@@ -24,10 +24,12 @@ from nightjar.web.play.schema import MOST_MODELS, PlayMessage, PlayRequest
 from nightjar.web.play.streams import play_all
 from nightjar.web.routing import Route
 from nightjar.web.sheet import Content
-from nightjar.web.site import site_of
+from nightjar.web.site import Site, site_of
 from nightjar.web.streams.moves import STREAMED, holder_of
 from nightjar.web.visitors import visitor_of
 
+OWN_MEMORY = "playground"
+"""What a memory is called unless its user calls it something else."""
 _MESSAGES = TypeAdapter(list[PlayMessage])
 
 
@@ -48,10 +50,14 @@ class PlayPage(Content):
     most: int
     seed: str
     prompt: str
+    memory: str
+    """The one that is switched on; empty: none is."""
+    own_memory: str
+    can_remember: bool
 
 
 async def build_play(visit: Visit) -> PlayPage:
-    """`model` (up to six), `prompt` and `seed` may be in the address."""
+    """`model` (up to six), `prompt`, `seed` and `memory` (its name: it is switched on) may be in the address."""
     database = visit.site.database
     names = sorted(model.id for model in await all_published(database) if model.facts.kind is ModelKind.CHAT)
     loaded = set(await live_workers(database))
@@ -63,8 +69,19 @@ async def build_play(visit: Visit) -> PlayPage:
         most=MOST_MODELS,
         seed=visit.one("seed"),
         prompt=visit.one("prompt"),
+        memory=visit.one("memory"),
+        own_memory=OWN_MEMORY,
+        can_remember=await _can_remember(visit.site),
         scripts=("play.js",),
     )
+
+
+async def _can_remember(site: Site) -> bool:
+    try:
+        await check_memory_here(OWN_MEMORY, site)
+    except NightjarError:
+        return False
+    return True
 
 
 async def ask_models(request: Request) -> StreamingResponse:
@@ -78,7 +95,7 @@ async def ask_models(request: Request) -> StreamingResponse:
         LiveAsk(user=user, model=ask.model, messages=ask.said(), parameters=parameters, seed=ask.seed)
         for ask in asked.asks
     ]
-    asks = [on_account(ask, request) for ask in asks]
+    asks = [on_account(ask, request) for ask in await with_memory_named(asked.memory, asks, site)]
     return StreamingResponse(play_all(asks, request, site), media_type="text/event-stream", headers=STREAMED)
 
 

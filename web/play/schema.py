@@ -44,3 +44,5 @@ class PlayRequest(_Said):
 
     asks: Annotated[list[PlayAsk], Field(min_length=1, max_length=MOST_MODELS)]
     parameters: PlayParameters = PlayParameters()
+    memory: str | None = None
+    """The memory that facts are given from and kept in; None: none is used."""

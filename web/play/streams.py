@@ -19,7 +19,9 @@ from nightjar.jobs.mongo import DatabaseError
 from nightjar.web.openai.streams import WAITING, WAITING_S, sse
 from nightjar.web.site import Site
 from nightjar.web.streams.leaving import leave_replies
+from nightjar.web.streams.moves import holder_of
 from nightjar.web.streams.texts import next_of
+from nightjar.web.visitors import visitor_of
 
 DEFECT = "This should not have happened; the server's log has it."
 _log = structlog.get_logger()
@@ -61,18 +63,19 @@ async def play_all(asks: list[LiveAsk], request: Request, site: Site) -> AsyncIt
     gone = asyncio.create_task(_until_gone(request, told))
     missing = len(played)
     try:
-        yield WAITING
-        while missing and not site.closing.is_set():
-            item = await next_of(told, site.closing, WAITING_S)
-            if gone.done():
-                return
-            if item is not None:
-                missing -= "end" in item or "error" in item
-                yield sse(item)
-            elif not site.closing.is_set():
-                yield WAITING
-        if missing:
-            yield sse({"closing": True})
+        with site.feed.counted(holder_of(visitor_of(request))):
+            yield WAITING
+            while missing and not site.closing.is_set():
+                item = await next_of(told, site.closing, WAITING_S)
+                if gone.done():
+                    return
+                if item is not None:
+                    missing -= "end" in item or "error" in item
+                    yield sse(item)
+                elif not site.closing.is_set():
+                    yield WAITING
+            if missing:
+                yield sse({"closing": True})
     finally:
         replies = (each.reply for each in played if each.reply is not None)  # read when the tasks have ended
         site.keep(asyncio.create_task(leave_replies(replies, [*tasks, gone])))

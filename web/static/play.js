@@ -26,6 +26,7 @@
   const quoted = (text) => `'${text.replaceAll("'", `'\\''`)}'`;
   const number = (name) => (form.elements[name].value === "" ? undefined : Number(form.elements[name].value));
   const parameters = () => ({ temperature: number("temperature"), top_p: number("top_p"), max_tokens: number("max_tokens") });
+  const memory = () => (form.elements.remember.checked ? form.elements.memory.value : undefined);
   const messages = (column) => [...(column.system ? [{ role: "system", content: column.system }] : []), ...column.said];
 
   function addColumn(model, before) {
@@ -106,6 +107,7 @@
     const body = {
       asks: wanted.map(({ place, seed }) => ({ model: place.column.model, messages: place.given, ...(seed === null || seed === undefined ? {} : { seed }) })),
       parameters: parameters(),
+      memory: memory(),
     };
     running.add(controller);
     stop.disabled = false;
@@ -153,14 +155,15 @@
     fold.open = true;
     const text = make("pre", told.prompt ?? told.error?.message ?? "It cannot be had.", "text");
     text.tabIndex = 0;
-    fold.append(make("summary", "Rendered prompt"), text);
+    fold.append(make("summary", memory() === undefined ? "Rendered prompt" : "Rendered prompt, without the memory's facts"), text);
     place.box.append(fold);
   }
   function curl(place) {
     const own = Object.fromEntries(Object.entries(parameters()).filter(([, value]) => value !== undefined));
     const body = { model: place.column.model, messages: place.given, ...own, ...(place.seed === null ? {} : { seed: place.seed }) };
     const address = quoted(location.origin + form.dataset.curl);
-    return `curl ${address} -H "Authorization: Bearer $OPENAI_API_KEY" -H 'Content-Type: application/json' -d ${quoted(JSON.stringify(body))}`;
+    const remembers = memory() === undefined ? "" : ` -H ${quoted(`nightjar-memory: ${memory()}`)}`;
+    return `curl ${address} -H "Authorization: Bearer $OPENAI_API_KEY" -H 'Content-Type: application/json'${remembers} -d ${quoted(JSON.stringify(body))}`;
   }
   async function copy(text) {
     try {

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import shlex
+from typing import Any
 
 import pytest
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, Route
 
 from tests.acceptance.web.lived import WITHIN_S, Lived, start_worker
 from tests.browser import CHROMIUM, Watched, picture
@@ -144,4 +145,36 @@ def test_the_playground(browser: Browser, lived: Lived) -> None:
     found = Axe().run(page)
     assert found.violations_count == 0, found.generate_report()
     watched.check("the playground")
+    page.context.close()
+
+
+def test_the_playgrounds_memory(browser: Browser, lived: Lived) -> None:
+    """Off, it is not named; on, the request and the command that is copied name it. This host has no model for it."""
+    watched = lived.open(browser, permissions=["clipboard-read", "clipboard-write"])
+    watched.go("/play")
+    page = watched.page
+    switch = page.get_by_label("Give facts of earlier conversations")
+    assert switch.is_disabled()
+    assert page.get_by_text("Not on this host").is_visible()
+    asked: list[Any] = []
+
+    def answer(route: Route) -> None:
+        asked.append(route.request.post_data_json)
+        route.fulfill(body='data: {"index": 0, "job": "j", "seed": 5}\n\ndata: {"index": 0, "error": "no"}\n\n')
+
+    page.route("**/play/ask", answer)
+    page.evaluate("document.querySelector('input[name=remember]').disabled = false")  # as on a host that has one
+    page.get_by_label("Prompt", exact=True).fill("Go on")
+    page.get_by_role("button", name="Ask").click()
+    page.get_by_role("button", name="Copy curl").wait_for()
+    switch.check()
+    page.get_by_label("Name of the memory").fill("notes")
+    page.get_by_role("button", name="Ask").click()
+    page.get_by_role("button", name="Copy curl").nth(1).wait_for()
+    assert [body.get("memory") for body in asked] == [None, "notes"]
+    page.get_by_role("button", name="Copy curl").first.click()
+    page.get_by_role("status").get_by_text("Copied.").wait_for()
+    assert "nightjar-memory: notes" in shlex.split(page.evaluate("navigator.clipboard.readText()"))
+    picture(page, "playground-memory")
+    watched.check("the playground's memory")
     page.context.close()

@@ -30,6 +30,7 @@ from nightjar.jobs import backlog
 from nightjar.jobs.documents import Job, Run
 from nightjar.jobs.live import bell as live_bell
 from nightjar.jobs.live import runs as live_runs
+from nightjar.jobs.live.kept import list_kept
 from nightjar.jobs.live.places import wanted_models
 from nightjar.jobs.live.requests import LiveReply, LiveRequests
 from nightjar.jobs.live.text import LivePiece
@@ -257,8 +258,8 @@ async def test_only_its_user_sees_it_and_texts_go_when_they_should(bench: Bench)
         assert (await (await requests.follow(kept.job, "ada")).result()).reply == kept.reply
         with pytest.raises(LiveError, match="not to be stored"):
             await (await requests.follow(unstored.job, "ada")).result()
-        assert [job.id for job in await requests.of_user("ada")] == [unstored.job, kept.job]
-        assert await requests.of_user("bob") == []
+        assert [request.id for request in await list_kept(bench.database, user="ada")] == [unstored.job, kept.job]
+        assert await list_kept(bench.database, user="bob") == []
         assert "You wrote" not in str(await bench.database.jobs.find_one({"_id": unstored.job}))
         assert await sequences.count_documents({}) == 1
         assert await live_runs.remove_ended_live(3600, bench.database) == 0

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from nightjar.config.settings import Settings
-from nightjar.jobs.accounts.access import begin_session
-from nightjar.jobs.accounts.documents import AuditEntry, Role
+from nightjar.jobs.accounts.access import add_token, begin_session
+from nightjar.jobs.accounts.documents import AuditEntry, Role, TokenScope
 from nightjar.jobs.documents import Run
 from nightjar.jobs.machines.machine_readings import read_readings, this_minute, write_reading
 from nightjar.jobs.mongo import Database
@@ -54,6 +55,30 @@ async def test_a_machine_is_noted_once_a_minute(database: Database, tmp_path: Pa
     long_ago = await this_minute(database) - timedelta(days=2)
     await write_reading("h", long_ago, {"memory_used_bytes": 1, "gpus": []}, database)
     assert len(await read_readings(timedelta(days=1), database)) == len(readings)
+
+
+async def test_prometheus_is_told_of_every_card(visits: Visits, database: Database) -> None:
+    """Of each machine the newest minute; what a card does not say, and what nobody looked at lately, is left out."""
+    minute = await this_minute(database)
+    quiet = {"index": "0", "name": "A card", "use": 0.25, "memory_bytes": 24 * 2**30, "memory_used_bytes": 2**30}
+    loud = {**quiet, "index": "1", "use": 1.0, "temperature_c": 71.0, "power_w": 310.5}
+    for host, ago, cards in (("near", 1, [quiet]), ("near", 0, [quiet, loud]), ("bare", 1, []), ("gone", 9, [loud])):
+        fields = {"memory_bytes": 64 * 2**30, "memory_used_bytes": 2**30, "gpus": cards}
+        await write_reading(host, minute - timedelta(minutes=ago), fields, database)
+    token = await add_token("prometheus", None, [TokenScope.METRICS], database=database)
+    async with visits.client(authorization=f"Bearer {token}") as client:
+        text = (await client.get("/metrics")).text
+    told: dict[str, dict[str, float]] = {}
+    for family in text_string_to_metric_families(text):
+        for sample in family.samples:
+            named = told.setdefault(sample.name.removeprefix("nightjar_"), {})
+            named["/".join(sample.labels.values())] = sample.value
+    assert told["gpu_use_ratio"] == {"near/0/A card": 0.25, "near/1/A card": 1.0}
+    assert told["gpu_memory_used_bytes"] == {"near/0/A card": 2**30, "near/1/A card": 2**30}
+    assert told["gpu_temperature_celsius"] == {"near/1/A card": 71.0}
+    assert told["gpu_power_watts"] == {"near/1/A card": 310.5}
+    assert told["machine_memory_bytes"] == {"bare": 64 * 2**30, "near": 64 * 2**30}
+    assert "machine_disk_bytes" not in told
 
 
 async def test_machines_are_drawn_over_time(visits: Visits, database: Database) -> None:

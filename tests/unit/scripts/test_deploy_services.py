@@ -18,7 +18,7 @@ from prometheus_client.metrics_core import Metric
 from nightjar.jobs.states import WorkerStatus
 from nightjar.pipeline.routing.savings import Savings
 from nightjar.web.meters import Meters
-from nightjar.web.metrics import PlacesCollector, SavingsCollector
+from nightjar.web.metrics import MachinesCollector, PlacesCollector, SavingsCollector
 
 DEPLOY = Path(__file__).resolve().parents[3] / "scripts" / "deploy"
 COMPOSE = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
@@ -82,7 +82,8 @@ def exported() -> set[str]:
     worker: Any = type("Anything", (), {"__getattr__": lambda self, name: 1.0, "state": WorkerStatus.READY})()
     saved = SavingsCollector(savings=Savings(assumption=""))
     places = PlacesCollector(workers=(worker,), folder=Path("/"))
-    families = [*Meters().registry.collect(), *places.collect(), *saved.collect()]
+    machines = MachinesCollector(readings=())
+    families = [each for some in (Meters().registry, places, machines, saved) for each in some.collect()]
     return {name for family in families for name in _series(family)}
 
 
