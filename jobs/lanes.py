@@ -8,8 +8,8 @@ from time import monotonic
 from typing import TypeVar
 
 T = TypeVar("T")
-Work = Callable[[], Awaitable[None]]
-Take = Callable[[Collection[str], int], Awaitable[Mapping[str, Work]]]
+LaneWork = Callable[[], Awaitable[None]]
+Take = Callable[[Collection[str], int], Awaitable[Mapping[str, LaneWork]]]
 LOOK_EVERY_S = 1.0
 AGAIN_S = 5.0
 """What has just been done is not taken again for so long, whatever became of it."""
@@ -51,7 +51,7 @@ async def work_in_lanes(lanes: int, take: Take, *, stop: asyncio.Event | None = 
     return begun
 
 
-async def _begun(work: Work) -> None:
+async def _begun(work: LaneWork) -> None:
     await work()
 
 

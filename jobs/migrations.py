@@ -13,8 +13,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-Row = dict[str, Any]
-Convert = Callable[[Row], Row]
+OldDocument = dict[str, Any]
+Convert = Callable[[OldDocument], OldDocument]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +29,7 @@ class Migration:
     """(collection, index) that nobody uses any more."""
 
 
-_JUDGING: Row = {
+_JUDGING: OldDocument = {
     "judges": [],
     "rubric": None,
     "self_judging": False,
@@ -37,7 +37,7 @@ _JUDGING: Row = {
     "check": None,
     "planned": False,
 }
-_OUTCOME: Row = {
+_OUTCOME: OldDocument = {
     "verdict": None,
     "answer": None,
     "files": [],
@@ -53,7 +53,7 @@ _OF_FILES = frozenset(
 _DEAD_SPEED = "all_slots_prefill_tokens_per_s"
 
 
-def nest_judging_and_outcome(run: Row) -> Row:
+def nest_judging_and_outcome(run: OldDocument) -> OldDocument:
     """Fields about a run's judges and about its end go into `judging` and `outcome`."""
     nested = {"judging": _JUDGING, "outcome": _OUTCOME}
     flat = {name for fields in nested.values() for name in fields}
@@ -64,12 +64,12 @@ def nest_judging_and_outcome(run: Row) -> Row:
     return kept
 
 
-def rename_score(score: Row) -> Row:
+def rename_score(score: OldDocument) -> OldDocument:
     """Judges' scores were named by a digest, all others by job, turn and scorer."""
     return score | {"_id": f"{score['job']}.{score['turn']}.{score['scorer']}"}
 
 
-def drop_dead_speed_of_run(run: Row) -> Row:
+def drop_dead_speed_of_run(run: OldDocument) -> OldDocument:
     """The speed probe's field that nothing ever wrote a number to, of each load of a run's models and helpers."""
     changed = {
         place: [model | {"loads": [_without_dead_speed(load) for load in model.get("loads", ())]} for model in models]
@@ -79,17 +79,17 @@ def drop_dead_speed_of_run(run: Row) -> Row:
     return run | changed
 
 
-def drop_dead_speed_of_worker(worker: Row) -> Row:
+def drop_dead_speed_of_worker(worker: OldDocument) -> OldDocument:
     """The same of a worker's load."""
     return worker | {"load": _without_dead_speed(worker["load"])} if worker.get("load") else worker
 
 
-def nest_file_facts_of_model(model: Row) -> Row:
+def nest_file_facts_of_model(model: OldDocument) -> OldDocument:
     """A published model's facts say where the model comes from, and what only a file has is nested."""
     return model | {"facts": _nested_facts(model["facts"])}
 
 
-def nest_file_facts_of_run(run: Row) -> Row:
+def nest_file_facts_of_run(run: OldDocument) -> OldDocument:
     """The same of a run's models and helpers, as far as their facts are known."""
     changed = {
         place: [model | {"facts": _nested_facts(facts)} if (facts := model.get("facts")) else model for model in models]
@@ -99,25 +99,25 @@ def nest_file_facts_of_run(run: Row) -> Row:
     return run | changed
 
 
-def _nested_facts(facts: Row) -> Row:
+def _nested_facts(facts: OldDocument) -> OldDocument:
     if "source" in facts:
         return facts
     other = {name: value for name, value in facts.items() if name not in _OF_FILES}
     return other | {"source": "file", "file": {name: facts[name] for name in facts if name in _OF_FILES}}
 
 
-def _without_dead_speed(load: Row) -> Row:
+def _without_dead_speed(load: OldDocument) -> OldDocument:
     if not load.get("probe"):
         return load
     return load | {"probe": {name: value for name, value in load["probe"].items() if name != _DEAD_SPEED}}
 
 
-def may_be_closed_by_dispatchers(row: Row) -> Row:
+def may_be_closed_by_dispatchers(row: OldDocument) -> OldDocument:
     """A run, schedule or call of before standby dispatchers: none of them may close it."""
     return {"closers": None} | row
 
 
-def judging_is_a_document(run: Row) -> Row:
+def judging_is_a_document(run: OldDocument) -> OldDocument:
     """A run's judging becomes the first of its judgings; one of a run that is DONE is complete."""
     judging, outcome = run.get("judging") or {}, run.get("outcome") or {}
     if "passes" in judging:
@@ -133,18 +133,18 @@ def judging_is_a_document(run: Row) -> Row:
     return run | {"judging": {"passes": [first], "shown": 1, **kept}}
 
 
-def judging_of_score(score: Row) -> Row:
+def judging_of_score(score: OldDocument) -> OldDocument:
     """Judges' scores say which judging they come from: the only one that there was room for."""
     judges = score["scorer"] == "judge" or score["scorer"].startswith("judge.")
     return {"judging": 1} | score if judges else score
 
 
-def of_an_evaluation(run: Row) -> Row:
+def of_an_evaluation(run: OldDocument) -> OldDocument:
     """A run of before live requests: it evaluates."""
     return {"kind": "evaluation"} | run
 
 
-def without_variants(row: Row) -> Row:
+def without_variants(row: OldDocument) -> OldDocument:
     """A run or suite of before variants: it has none."""
     return {"variants": []} | row
 

@@ -10,10 +10,10 @@ import re
 from collections.abc import Mapping
 
 PLACEHOLDER = re.compile(r"(\\?)\{\{\s*([A-Za-z_][A-Za-z0-9_]*)\s*\}\}")
-Row = Mapping[str, str | int | float | bool]
+RowValues = Mapping[str, str | int | float | bool]
 
 
-def fill_text(text: str, row: Row) -> str:
+def fill_text(text: str, row: RowValues) -> str:
     """The text with a row's values filled in, as text. What is put in is not read for placeholders again."""
 
     def put(match: re.Match[str]) -> str:

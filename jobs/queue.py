@@ -62,7 +62,7 @@ LONGEST_PAUSE_S = 5.0
 _log = structlog.get_logger()
 
 
-Latest = Callable[[SecretStr], SecretStr]
+LatestAddress = Callable[[SecretStr], SecretStr]
 """Where Redis is by now, from where it was known to be: an embedded server may come back at another address.
 
 Raises ServiceError while it is not up; it is asked before a password is sent.
@@ -72,18 +72,18 @@ Raises ServiceError while it is not up; it is asked before a password is sent.
 class Doorbell:
     """A connection to Redis. Every call raises ServiceError, within seconds, when Redis does not answer."""
 
-    def __init__(self, redis: ArqRedis, url: SecretStr, latest: Latest | None = None) -> None:
+    def __init__(self, redis: ArqRedis, url: SecretStr, latest: LatestAddress | None = None) -> None:
         self.redis = redis
         self._url = url
         self._latest = latest
 
     @classmethod
-    def unconnected(cls, url: SecretStr, latest: Latest | None = None) -> Self:
+    def unconnected(cls, url: SecretStr, latest: LatestAddress | None = None) -> Self:
         """For those who can wait for a Redis that is away."""
         return cls(open_redis(url, latest), url, latest)
 
     @classmethod
-    async def connect(cls, url: SecretStr, latest: Latest | None = None) -> Self:
+    async def connect(cls, url: SecretStr, latest: LatestAddress | None = None) -> Self:
         """Connects and pings."""
         doorbell = cls.unconnected(url, latest)
         try:
@@ -191,7 +191,7 @@ Start = Callable[[list[DueJob]], Awaitable[object]]
 
 
 async def listen(
-    url: SecretStr, model: str, *, start: Start, free: Callable[[], int], most: int, latest: Latest | None = None
+    url: SecretStr, model: str, *, start: Start, free: Callable[[], int], most: int, latest: LatestAddress | None = None
 ) -> None:
     """Hands the entries of a model's queue to `start` until cancelled, never more than `free()` at once.
 
@@ -317,12 +317,12 @@ return taken
 """KEYS: queue. ARGV: places free, entries to look at, milliseconds that a lock lasts, ids that were answered."""
 
 
-async def whereabouts(url: SecretStr, latest: Latest | None) -> SecretStr:
+async def whereabouts(url: SecretStr, latest: LatestAddress | None) -> SecretStr:
     """Where Redis is by now. Raises ServiceError while it is not up."""
     return url if latest is None else await asyncio.to_thread(latest, url)
 
 
-def open_redis(url: SecretStr, latest: Latest | None = None) -> ArqRedis:
+def open_redis(url: SecretStr, latest: LatestAddress | None = None) -> ArqRedis:
     """An unconnected client with time limits on every call and JSON in place of pickle.
 
     With `latest`, every new connection first makes sure who answers. No health checks: redis-py 5.3 makes one while it

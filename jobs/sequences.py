@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from nightjar.jobs.identity import digest
 
-Text = Annotated[str, Field(min_length=1)]
+NonEmptyText = Annotated[str, Field(min_length=1)]
 DOCUMENT_PLACEHOLDER = re.compile(r"\{\{\s*documents\.([A-Za-z0-9_-]+)\s*\}\}")
 
 
@@ -37,14 +37,14 @@ class Value(BaseModel):
 class Document(Value):
     """A text given to the model as input, kept apart so that a context policy may compress it."""
 
-    name: Text
-    text: Text
+    name: NonEmptyText
+    text: NonEmptyText
 
 
 class Expectation(Value):
     """One thing a reply is checked for: `check` names a scorer, `value` is its argument."""
 
-    check: Text
+    check: NonEmptyText
     value: Any
 
 
@@ -84,13 +84,13 @@ class FixedMessage(Value):
 class Choices(Value):
     """Given continuations of a prompt, of which some are right: the model says how likely each is, and writes none."""
 
-    texts: tuple[Text, ...] = Field(min_length=1)
+    texts: tuple[NonEmptyText, ...] = Field(min_length=1)
     """As they are counted and shown: without the delimiter."""
     right: tuple[int, ...] = Field(min_length=1)
     """Indices of the right ones."""
     delimiter: str = Field("", exclude_if=lambda delimiter: not delimiter)
     """Stands between the prompt and each text."""
-    contexts: tuple[Text, ...] = Field((), exclude_if=lambda contexts: not contexts)
+    contexts: tuple[NonEmptyText, ...] = Field((), exclude_if=lambda contexts: not contexts)
     """One for each text, in the place of the prompt, where it is the contexts that differ; the texts are then equal."""
 
     def shown(self, index: int) -> str:
@@ -119,7 +119,7 @@ class TextRule(Value):
 
 
 class TurnSpec(Value):
-    prompt: Text
+    prompt: NonEmptyText
     name: str | None = None
     expect: tuple[Expectation, ...] = ()
     reference: str | None = None
@@ -135,7 +135,7 @@ class TurnSpec(Value):
 class Sequence(Value):
     """Ordered turns that share one conversation. `id` is unique in its suite."""
 
-    id: Text
+    id: NonEmptyText
     turns: tuple[TurnSpec, ...] = Field(min_length=1)
     mode: Mode = Mode.CHAT
     system: str | None = None

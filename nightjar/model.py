@@ -15,7 +15,7 @@ from nightjar.config.surrogates import has_surrogate
 
 if TYPE_CHECKING:
     from nightjar.jobs.models import LoadFacts, ModelFacts
-    from nightjar.scripts.chat_model import ChatModel, Prompt
+    from nightjar.scripts.chat_model import ChatModel, PromptOrMessages
     from nightjar.workers.engine.request import EngineStats
 
 Messages = str | Sequence[Mapping[str, Any]]
@@ -187,7 +187,7 @@ class Model(Closing):
     async def _generate(self, text: str, seed: int, parameters: Mapping[str, Any]) -> ModelReply:
         return await self._reply(_text(text), seed, parameters)
 
-    async def _reply(self, prompt: Prompt, seed: int, parameters: Mapping[str, Any]) -> ModelReply:
+    async def _reply(self, prompt: PromptOrMessages, seed: int, parameters: Mapping[str, Any]) -> ModelReply:
         draw, generation = await self._loaded.reply(await self._loaded.plan(prompt, seed=seed, parameters=parameters))
         return ModelReply(
             text=draw.reply,

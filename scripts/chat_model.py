@@ -31,7 +31,7 @@ from nightjar.workers.engine.ticket import RequestTicket
 from nightjar.workers.library.find import ModelEntry
 from nightjar.workers.process.load_model import load_fitting, serving
 
-Prompt = str | Sequence[Message]
+PromptOrMessages = str | Sequence[Message]
 """A text to go on, or the messages of a chat as `read_messages` gives them."""
 
 
@@ -90,7 +90,7 @@ class ChatModel:
 
     async def plan(
         self,
-        prompt: Prompt,
+        prompt: PromptOrMessages,
         *,
         seed: int,
         parameters: Mapping[str, Any] | None = None,
@@ -109,7 +109,7 @@ class ChatModel:
         request = turn_request(conversation, plan, resolved, id=name, seed=seed)
         return Planned(conversation=conversation, plan=plan, resolved=resolved, request=request)
 
-    async def count(self, prompt: Prompt) -> int:
+    async def count(self, prompt: PromptOrMessages) -> int:
         """How many tokens the prompt of these messages has, or this text."""
         if isinstance(prompt, str):
             return self.engine.count_tokens(prompt)
@@ -145,7 +145,7 @@ class ChatModel:
         """Ends what runs and frees the model. Idempotent."""
         await self._serving.close()
 
-    async def _planned(self, prompt: Prompt, resolved: Resolved) -> tuple[Conversation, PromptPlan]:
+    async def _planned(self, prompt: PromptOrMessages, resolved: Resolved) -> tuple[Conversation, PromptPlan]:
         name, model = self.subject.entry.name, self._serving
         if not isinstance(model, LocalReplier):
             raise ModelError(f"{name} is an embedding model: it makes vectors of texts and cannot reply.")

@@ -46,7 +46,7 @@ PRIORITY = 100
 CLOSING_S = 120.0
 """At most this long for scoring and the dispatcher's own report after the last job."""
 
-Watch = Callable[[EvalProgress], None]
+_Watch = Callable[[EvalProgress], None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,7 +126,7 @@ async def generate(
     judges: Sequence[ModelEntry],
     flags: WorkerFlags,
     session: Session,
-    watch: Watch,
+    watch: _Watch,
 ) -> dict[str, str]:
     """Generates the run's replies: one model after the other, each with one worker per GPU; then judges them likewise.
 
@@ -197,7 +197,7 @@ async def try_again(run: Run, session: Session) -> None:
 
 
 async def _generate_model(
-    run: Run, entry: ModelEntry, flags: WorkerFlags, session: Session, watch: Watch, *, judging: bool = False
+    run: Run, entry: ModelEntry, flags: WorkerFlags, session: Session, watch: _Watch, *, judging: bool = False
 ) -> str | None:
     """Serves the model until the run has no job of this phase for it; None, or why that did not come about."""
     for _ in range(STARTS):
@@ -213,7 +213,7 @@ async def _generate_model(
 
 
 async def _work(
-    run: Run, entry: ModelEntry, flags: WorkerFlags, session: Session, watch: Watch, *, judging: bool
+    run: Run, entry: ModelEntry, flags: WorkerFlags, session: Session, watch: _Watch, *, judging: bool
 ) -> Child:
     """One worker, from its start to its end or to that of the work."""
     child = await Child.start(flags.arguments(entry, bare=is_bare(entry, session)), log_of(run, entry.name, session))

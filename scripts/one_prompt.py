@@ -16,7 +16,7 @@ from nightjar.jobs.identity import MOST_SEED
 if TYPE_CHECKING:
     from nightjar.config.settings import Settings
     from nightjar.jobs.models import ModelFacts
-    from nightjar.scripts.chat_model import Prompt, Subject
+    from nightjar.scripts.chat_model import PromptOrMessages, Subject
 
 STANDARD_INPUT = "-"
 LINE_END, BLANK_LINE = "\n", "\n\n"
@@ -122,7 +122,7 @@ def find_subject(model: str, assignments: Sequence[str], *, completion: bool) ->
     return subject
 
 
-def typed_prompt(text: str, system: str | None, *, completion: bool) -> Prompt:
+def typed_prompt(text: str, system: str | None, *, completion: bool) -> PromptOrMessages:
     """What the model is given: a text to go on, or the messages of a chat."""
     if completion:
         return f"{system}{'' if system.endswith(LINE_END) else BLANK_LINE}{text}" if system else text

@@ -32,7 +32,7 @@ LONG_S = 30 * 60.0
 SHORT_S = 60.0
 """What takes no longer is not worth a word once it is under way."""
 STOPPING = "Ctrl-C stops it, and what was generated is kept."
-Phase = tuple[str, bool]
+OutlookPhase = tuple[str, bool]
 """A model, and whether it judges."""
 
 
@@ -72,7 +72,7 @@ class RunOutlook:
         return sum(model.seconds or 0.0 for model in self.models)
 
     @property
-    def unseen(self) -> list[Phase]:
+    def unseen(self) -> list[OutlookPhase]:
         """The models of which more is known after some turns."""
         unseen = [model for model in self.models if model.turns and (model.seconds is None or model.longest)]
         return [(model.name, model.judges) for model in unseen]
@@ -194,7 +194,7 @@ class LaterOutlook:
     def __init__(
         self,
         run: Run,
-        unseen: Iterable[Phase],
+        unseen: Iterable[OutlookPhase],
         say: Callable[[str], None],
         database: Database,
         ask: Callable[[str], Awaitable[None]] | None = None,

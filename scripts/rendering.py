@@ -2,18 +2,34 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
-from nightjar.config.errors import ModelFileError
+from nightjar.config.errors import ModelFileError, ParameterError
+from nightjar.jobs.states import JobStatus
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from nightjar.config.settings import Settings
     from nightjar.jobs.documents import Job, Run
+    from nightjar.jobs.models import ModelFacts
+    from nightjar.jobs.parameters import Parameters
     from nightjar.jobs.sequences import Sequence as PromptSequence
 
 
-def render_prompts(run: Run, job: Job, sequence: PromptSequence, settings: Settings) -> list[str | None]:
-    """The text of each turn's prompt; None from the turn on that is not as recorded.
+@dataclass(frozen=True, kw_only=True)
+class JobPrompts:
+    """The prompts of a job as texts."""
+
+    texts: list[str | None]
+    """Of each turn; None from the turn on that is not as recorded."""
+    under_way: str | None = None
+    """Of the turn that is being replied to; None where none is, or it is known only when that turn is committed."""
+
+
+def render_prompts(run: Run, job: Job, sequence: PromptSequence, settings: Settings) -> JobPrompts:
+    """The text of each turn's prompt, and of the one that is under way.
 
     Only the file's vocabulary is loaded. Raises ModelFileError where the file is not here, or is another one than the
     run's; UnknownNameError, TemplateError.
@@ -21,7 +37,7 @@ def render_prompts(run: Run, job: Job, sequence: PromptSequence, settings: Setti
     from nightjar.scripts.one_prompt import log_to_file
     from nightjar.workers.conversation.prompts import open_conversation
     from nightjar.workers.conversation.remembering import given_facts, remembering
-    from nightjar.workers.conversation.rendered import rendered_prompts
+    from nightjar.workers.conversation.rendered import coming_prompt, rendered_prompts
     from nightjar.workers.conversation.template_process import RendererProcess
     from nightjar.workers.conversation.templates import ChatTemplate
     from nightjar.workers.engine.llama.model import LlamaModel
@@ -30,7 +46,8 @@ def render_prompts(run: Run, job: Job, sequence: PromptSequence, settings: Setti
 
     used = next(model for model in (*run.models, *run.helpers) if model.name == job.model)
     entry = find_file(used.path or used.name, settings)
-    if used.digest is not None and entry_facts(entry).digest != used.digest:
+    facts = entry_facts(entry)
+    if used.digest is not None and facts.digest != used.digest:
         raise ModelFileError(f"{entry.path} is not the file that the run used.")
     if not used.loads:
         raise ModelFileError("the run does not say with which context it was loaded.")
@@ -55,7 +72,26 @@ def render_prompts(run: Run, job: Job, sequence: PromptSequence, settings: Setti
             context=used.loads[-1].context,
             bos_text=tokenizer.bos_text,
         )
-        return rendered_prompts(conversation, job.turns)
+        texts = rendered_prompts(conversation, job.turns)
+        asked = _parameters(run, job, sequence, facts, entry.parameters)
+        under_way = None if asked is None else coming_prompt(conversation, job.turns, asked)
+        return JobPrompts(texts=texts, under_way=under_way)
     finally:
         renderer.close()
         model.close()
+
+
+def _parameters(
+    run: Run, job: Job, sequence: PromptSequence, facts: ModelFacts, own: Mapping[str, Any]
+) -> Parameters | None:
+    """What the turn under way is generated with; None where none is, or that cannot be known here."""
+    from nightjar.workers.conversation.turns import turn_parameters
+
+    turn, variant = len(job.turns), run.variant(job.variant)
+    if job.status is not JobStatus.RUNNING or turn >= len(sequence.turns):
+        return None
+    given = variant.parameters if variant is not None else {}
+    try:
+        return turn_parameters(run, facts, own, sequence, turn, kind=job.kind, variant=given).values
+    except ParameterError:
+        return None

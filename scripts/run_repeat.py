@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nightjar.config.errors import ModelFileError, OutputError, UnknownNameError, UsageError
+from nightjar.config.errors import OutputError, UnknownNameError, UsageError
 from nightjar.config.files import users_umask
 
 if TYPE_CHECKING:
@@ -22,14 +22,12 @@ async def export_to(name: str, out: Path | None) -> Path:
     """Writes the run's file, `NAME.run.json` where no other is named; its path. Raises OutputError."""
     from nightjar.jobs.lookup import find_run
     from nightjar.pipeline.report.data.safe import slug
-    from nightjar.pipeline.runs.repeat import export_run, helper_names
+    from nightjar.pipeline.runs.repeat import export_run, models_to_find
     from nightjar.scripts.session import open_session
 
     async with open_session(reading=True) as session:
         run = await find_run(name, session.database)
-        places = {model.name: model.path or model.name for model in run.models}
-        helpers = helper_names(run)
-        known = origins({helper: helper for helper in helpers} | places, session.settings)
+        known = origins(models_to_find(run), session.settings)
         file = await export_run(run, session.database, known)
     path = out or Path(f"{slug(run.name, run.id)}.run.json")
     _write(path, file.model_dump_json(indent=1) + "\n")
@@ -64,20 +62,12 @@ async def import_from(path: Path, *, name: str | None, other_models: bool) -> Im
 
 def origins(places: Mapping[str, str], settings: Settings) -> Mapping[str, Origin]:
     """Where this machine's models came from; those it does not have are left out. `places`: name -> name or path."""
-    from nightjar.pipeline.runs.repeat import Origin
-    from nightjar.workers.library.find import find_model
-    from nightjar.workers.library.inspect import entry_facts
-    from nightjar.workers.library.origin import origin
+    from dataclasses import asdict
 
-    known = {}
-    for name, place in places.items():
-        try:
-            entry = find_model(place, settings)
-            digest = entry_facts(entry).digest
-        except (UnknownNameError, ModelFileError):
-            continue
-        known[name] = Origin(digest=digest, source=origin(entry, settings), template=entry.template)
-    return known
+    from nightjar.pipeline.runs.repeat import Origin
+    from nightjar.workers.library.origin import known_origins
+
+    return {name: Origin(**asdict(known)) for name, known in known_origins(places, settings).items()}
 
 
 async def _facts_here(names: Iterable[str], session: Session) -> dict[str, ModelFacts]:

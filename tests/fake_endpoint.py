@@ -68,6 +68,8 @@ class FakeEndpoint:
     pause_s: float = 0.0
     """Between two events."""
     finish_reason: str = "stop"
+    answers_as: str | None = None
+    """The name of the model in its answers; None: as it was asked for."""
     calls: tuple[tuple[str, str], ...] = ()
     """Tools that every answer calls: name, and arguments as it writes them."""
     faults: deque[str] = field(default_factory=deque)
@@ -146,7 +148,7 @@ class _Handler(BaseHTTPRequestHandler):
         pass
 
     def handle(self) -> None:
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, json.JSONDecodeError):  # whoever asked may be killed meanwhile
             super().handle()
 
     def do_GET(self) -> None:
@@ -231,7 +233,10 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("content-type", "text/event-stream")
         self.send_header("transfer-encoding", "chunked")
         self.end_headers()
-        named = {"id": "chatcmpl-1", "model": "somebody-else" if fault == "other model" else body["model"]}
+        named = {
+            "id": "chatcmpl-1",
+            "model": "somebody-else" if fault == "other model" else fake.answers_as or body["model"],
+        }
         thoughts = "reasoning" if fake.dialect is Dialect.OLLAMA else "reasoning_content"
         for part in _parts(fake.reasoning):
             self._event(named, {thoughts: part})

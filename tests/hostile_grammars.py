@@ -132,8 +132,9 @@ def main() -> None:
     held_to("/x/", None)
     meter = Meter()
     meter.start()
-    for number, case in enumerate([*GRAMMARS, *SCHEMAS]):
-        grammar, schema = (case[0], None) if isinstance(case[0], str) else (None, case[0])
+    asked: list[tuple[str | None, dict[str, Any] | None]] = [(grammar, None) for grammar, _ in GRAMMARS]
+    asked += [(None, schema) for schema, _ in SCHEMAS]
+    for number, (grammar, schema) in enumerate(asked):
         held_to(f"/{number}/", None)  # a process that was ended is there again, which is not counted
         [child] = psutil.Process().children()
         meter.child, meter.most_mb = child.pid, 0

@@ -30,6 +30,7 @@ from nightjar.web.openapi import document_route
 from nightjar.web.pages.routes import ROUTES
 from nightjar.web.payments import Payments
 from nightjar.web.problems import add_problem_handlers, defect_answer
+from nightjar.web.prompts import PromptCommand, Prompts
 from nightjar.web.pulls import Pulls
 from nightjar.web.render import Templates
 from nightjar.web.routing import mount
@@ -61,6 +62,7 @@ def create_app(
     mongo_url: SecretStr | None = None,
     checks: Checks | None = None,
     cleanup: CleanupCommand | None = None,
+    prompts: PromptCommand | None = None,
     enforceable: Enforceable | None = None,
 ) -> FastAPI:
     """The application.
@@ -89,6 +91,7 @@ def create_app(
         ratio=Latest(make=lambda: read_ratio(settings.money.reference_model, database), fresh_s=RATIO_EVERY_S),
         pulls=Pulls(settings=settings),
         cleaning=None if cleanup is None else Cleaning(command=cleanup),
+        prompts=None if prompts is None else Prompts(command=prompts, told=feed.computed),
         closing=closing,
         meters=meters,
         payments=payments,

@@ -21,11 +21,11 @@ from starlette.responses import PlainTextResponse
 
 from nightjar.config.logging import bind
 
-Scope = MutableMapping[str, Any]
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-App = Callable[[Scope, Receive, Send], Awaitable[None]]
+AsgiScope = MutableMapping[str, Any]
+_AsgiMessage = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[_AsgiMessage]]
+Send = Callable[[_AsgiMessage], Awaitable[None]]
+App = Callable[[AsgiScope, Receive, Send], Awaitable[None]]
 
 BODY_BYTES = 4 * 2**20
 LARGER_BODIES = {"/suites/import": 32 * 2**20}
@@ -153,10 +153,10 @@ class GateMiddleware:
     app: App
     _: KW_ONLY
     rules: GateRules
-    failed: Callable[[Scope, Exception], App]
+    failed: Callable[[AsgiScope, Exception], App]
     """What answers where the application met a defect of its own."""
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
         scope["path"] = path_below(scope["path"], self.rules.root)
@@ -168,7 +168,7 @@ class GateMiddleware:
 
         begun, arrived, status = False, time.monotonic(), 0
 
-        async def send_guarded(message: Message) -> None:
+        async def send_guarded(message: _AsgiMessage) -> None:
             nonlocal begun, status
             begun = True
             if message["type"] == "http.response.start":
@@ -197,7 +197,7 @@ class GateMiddleware:
             _note_answer(scope, status, time.monotonic() - arrived)
 
 
-def _note_answer(scope: Scope, status: int, seconds: float) -> None:
+def _note_answer(scope: AsgiScope, status: int, seconds: float) -> None:
     """Whatever may have changed or generated something is in the log. Never the query: it may hold what is searched."""
     if scope["method"] not in SAFE_METHODS:
         _log.info(
@@ -215,7 +215,7 @@ def bounded(receive: Receive, most: int, within_s: float) -> Receive:
     taken, whole = 0, False
     deadline = asyncio.get_running_loop().time() + within_s
 
-    async def receive_bounded() -> Message:
+    async def receive_bounded() -> _AsgiMessage:
         nonlocal taken, whole
         if whole:  # what comes now is the client's leaving
             return await receive()

@@ -10,7 +10,7 @@ from starlette.exceptions import HTTPException as StarletteHTTPException
 from nightjar.config.errors import NightjarError
 from nightjar.config.redact import redact_text
 from nightjar.jobs.mongo import DatabaseError
-from nightjar.web.gate import Scope
+from nightjar.web.gate import AsgiScope
 from nightjar.web.openai.refusals import openai_error, speaks_openai
 from nightjar.web.pages.declare import show_page, told
 from nightjar.web.sheet import Said, Sheet
@@ -47,7 +47,7 @@ def add_problem_handlers(app: FastAPI) -> None:
     app.add_exception_handler(DatabaseError, away)
 
 
-def defect_answer(scope: Scope, error: Exception) -> Response:
+def defect_answer(scope: AsgiScope, error: Exception) -> Response:
     """The answer to a defect of ours: its number in the log, and nothing of it."""
     request = Request(scope)
     number = request.state.request_id

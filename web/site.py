@@ -24,6 +24,7 @@ from nightjar.web.latest import Latest
 from nightjar.web.meters import Meters
 from nightjar.web.nearest import NearestPolicies
 from nightjar.web.payments import Payments
+from nightjar.web.prompts import Prompts
 from nightjar.web.pulls import Pulls
 from nightjar.web.render import Templates
 from nightjar.web.verifications import Verifications
@@ -81,6 +82,8 @@ class Site:
     """What `nightjar doctor` says; None where whoever runs the application cannot say it."""
     cleaning: Cleaning | None = None
     """What `nightjar cleanup` clears; None likewise."""
+    prompts: Prompts | None = None
+    """What models read in a run; None likewise. To be closed, too."""
     enforceable: Enforceable | None = None
     """Whether replies can be held to a schema or a grammar, which the engine knows; None: the worker finds out."""
     passwords: Passwords = field(default_factory=Passwords)

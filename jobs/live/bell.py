@@ -20,7 +20,7 @@ from redis.exceptions import RedisError
 
 from nightjar.config.errors import NightjarError, ServiceError
 from nightjar.jobs.mongo import DatabaseError
-from nightjar.jobs.queue import Doorbell, DueJob, Latest, Start, open_redis, whereabouts
+from nightjar.jobs.queue import Doorbell, DueJob, LatestAddress, Start, open_redis, whereabouts
 
 TEXT = "nightjar:text:"
 CALLS = "nightjar:calls"
@@ -95,7 +95,7 @@ async def call_out(doorbell: Doorbell, word: str, job: str) -> None:
 
 
 async def listen_live(
-    url: SecretStr, model: str, *, start: Start, free: Callable[[], int], latest: Latest | None = None
+    url: SecretStr, model: str, *, start: Start, free: Callable[[], int], latest: LatestAddress | None = None
 ) -> None:
     """Hands live jobs that are pushed for the model to `start`, one by one as there is room, until cancelled."""
 
@@ -111,7 +111,9 @@ async def listen_live(
     await _with_redis(url, pops, latest)
 
 
-async def listen_calls(url: SecretStr, called: Callable[[str, str], None], *, latest: Latest | None = None) -> None:
+async def listen_calls(
+    url: SecretStr, called: Callable[[str, str], None], *, latest: LatestAddress | None = None
+) -> None:
     """Calls `called` with each word and job that is called out, until cancelled."""
 
     async def hears(redis: Redis) -> None:
@@ -126,7 +128,7 @@ async def listen_calls(url: SecretStr, called: Callable[[str, str], None], *, la
     await _with_redis(url, hears, latest)
 
 
-async def _with_redis(url: SecretStr, work: Callable[[Redis], Awaitable[None]], latest: Latest | None) -> None:
+async def _with_redis(url: SecretStr, work: Callable[[Redis], Awaitable[None]], latest: LatestAddress | None) -> None:
     """Does again and again what needs Redis, wherever that is by now. While it is away this only waits."""
     while True:
         with contextlib.suppress(ServiceError):

@@ -219,6 +219,33 @@ async def spending(runs: Iterable[str], database: Database) -> dict[str, list[Sp
     return result
 
 
+@dataclass(frozen=True, kw_only=True)
+class RunSpending:
+    """What all requests of a run came to."""
+
+    requests: int
+    unpriced: int
+    """Requests whose price is unknown; `usd` is without them."""
+    usd: float | None
+    """None where none of them has a known price."""
+
+
+async def spending_in_all(runs: Iterable[str], database: Database) -> dict[str, RunSpending]:
+    """What runs have cost so far, by run id, without saying for what; runs without remote models are left out."""
+    amount: Row = {"$ifNull": ["$usd", "$reserved_usd"]}
+    priced: Row = {"$cond": [{"$gt": ["$reserved_usd", None]}, 1, 0]}
+    group: Row = {"_id": "$run", "requests": {"$sum": 1}, "priced": {"$sum": priced}, "usd": {"$sum": amount}}
+    stages: list[Row] = [{"$match": {"run": {"$in": list(runs)}}}, {"$group": group}]
+    return {
+        row["_id"]: RunSpending(
+            requests=row["requests"],
+            unpriced=row["requests"] - row["priced"],
+            usd=row["usd"] if row["priced"] else None,
+        )
+        async for row in await database.raw["expenses"].aggregate(stages)
+    }
+
+
 async def answers_named(runs: Iterable[str], database: Database) -> dict[str, list[AnswersNamed]]:
     """Under which names the models of runs answered, by run id; runs of which nothing is known are left out."""
     key = {"run": "$run", "model": "$model", "answer": "$answer"}

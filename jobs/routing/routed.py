@@ -16,9 +16,9 @@ from nightjar.jobs.routing.policies import PolicyKind, TagRule, is_routed
 from nightjar.jobs.states import JobStatus
 from nightjar.jobs.variants import Contestant
 
-Row = dict[str, Any]
+_Row = dict[str, Any]
 MOST_CANDIDATES = 100
-ASKED_AS: Row = {"$ifNull": ["$routed.asked_as", "$model"]}
+ASKED_AS: _Row = {"$ifNull": ["$routed.asked_as", "$model"]}
 """Expression: what the run was asked with, a model or a policy."""
 
 
@@ -106,22 +106,22 @@ def asked_as(row: Mapping[str, Any]) -> str:
     return str((row.get("routed") or {}).get("asked_as") or row["model"])
 
 
-def asked_query(name: str) -> Row:
+def asked_query(name: str) -> _Row:
     """The jobs that a model answers for itself, or those of a policy."""
     return {"routed.asked_as": name} if is_routed(name) else {"model": name, "routed": None}
 
 
-def contestant_query(contestant: Contestant) -> Row:
+def contestant_query(contestant: Contestant) -> _Row:
     """The jobs of one contestant of a run."""
     return {**asked_query(contestant.model), "variant": contestant.variant}
 
 
-def can_be_handed_on(without: Collection[str] = ()) -> Row:
+def can_be_handed_on(without: Collection[str] = ()) -> _Row:
     """Query: jobs of a policy that has another candidate, none of these."""
     return {"routed.left": {"$elemMatch": {"$nin": list(without)}}}
 
 
-def handed_on(why: str, without: Collection[str] = ()) -> Row:
+def handed_on(why: str, without: Collection[str] = ()) -> _Row:
     """Fields of an update pipeline: the job is the next candidate's, with all that was said in it so far.
 
     A new fence: its place in the queue of the one before claims nothing any more. Only for `can_be_handed_on`.
@@ -144,9 +144,9 @@ def handed_on(why: str, without: Collection[str] = ()) -> Row:
     }
 
 
-_FIRST: Row = {"$arrayElemAt": ["$routed.order", 0]}
-_AGAIN: Row = {"model": _FIRST, "reason": {"$literal": "tried again"}, "turn": "$turns_committed", "at": "$$NOW"}
-FROM_THE_FIRST: Row = {
+_FIRST: _Row = {"$arrayElemAt": ["$routed.order", 0]}
+_AGAIN: _Row = {"model": _FIRST, "reason": {"$literal": "tried again"}, "turn": "$turns_committed", "at": "$$NOW"}
+FROM_THE_FIRST: _Row = {
     "model": {"$ifNull": [_FIRST, "$model"]},
     "routed": {
         "$cond": [

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import re
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
 
@@ -14,9 +14,9 @@ from nightjar.jobs.fidelity import RunFidelity
 from nightjar.jobs.judgings import JudgeCheck, Judging, JudgingStatus
 from nightjar.jobs.mongo import Database, Row
 from nightjar.jobs.nights.documents import Delivery, DeliveryState
-from nightjar.jobs.reading import read_each
 from nightjar.jobs.states import EVALUATIONS, JobStatus, RunStatus
 from nightjar.jobs.status import census
+from nightjar.jobs.status.run_filter import RunFilter, newest_runs
 from nightjar.jobs.status.views import JobCounts
 from nightjar.jobs.waves import Waves
 
@@ -211,18 +211,13 @@ async def newest_run_names(limit: int, database: Database) -> list[str]:
 async def list_runs(
     limit: int, database: Database, *, before: datetime | None = None, words: str = "", suite: str = ""
 ) -> list[ListedRun]:
-    """The newest runs, or the newest of those that were made before then; newest first.
+    """The newest runs, or the newest of those that are like that (see `RunFilter`); newest first."""
+    runs = await newest_runs(limit, RunFilter(words=words, suite=suite, before=before), database)
+    return await as_listed(runs, database)
 
-    `words`: these stand in the run's name, a model's or its status; `suite`: this in its NAME@VERSION; in either case.
-    """
-    query: Row = EVALUATIONS if before is None else {**EVALUATIONS, "created_at": {"$lt": before}}
-    if words:
-        pattern = {"$regex": re.escape(words), "$options": "i"}
-        query = {**query, "$or": [{"name": pattern}, {"models.name": pattern}, {"status": pattern}]}
-    if suite:
-        version = {"$concat": ["$suite_name", "@", {"$toString": "$suite_version"}]}
-        query = {**query, "$expr": {"$regexMatch": {"input": version, "regex": re.escape(suite), "options": "i"}}}
-    runs = await read_each(Run, query, database, newest_by="created_at", limit=limit)
+
+async def as_listed(runs: Sequence[Run], database: Database) -> list[ListedRun]:
+    """Each of these runs with its jobs, in their order."""
     counts = await census.count_each({run.id: run.jobs_total for run in runs}, database)
     return [_listed(run, counts[run.id]) for run in runs]
 

@@ -120,6 +120,8 @@ class ShownTranscript:
     turns: tuple[ShownTurn, ...]
     routed: JobRoute | None = None
     """Who answered for a policy, and why."""
+    under_way: str | None = None
+    """The prompt of the turn that is being replied to, where that was asked for and can be known."""
 
     @property
     def contestant(self) -> str:

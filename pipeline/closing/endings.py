@@ -20,7 +20,7 @@ from nightjar.jobs.closers import Closer
 from nightjar.jobs.documents import Run
 from nightjar.jobs.ending import DEADLINE, Event, ended_how
 from nightjar.jobs.hindered import hindered
-from nightjar.jobs.lanes import Work, work_in_lanes
+from nightjar.jobs.lanes import LaneWork, work_in_lanes
 from nightjar.jobs.leases import closing_lease, hold
 from nightjar.jobs.mongo import Database, Row
 from nightjar.jobs.reading import read_each
@@ -129,7 +129,7 @@ async def finish_ended(
     `closer`: whose runs those must be; None takes all.
     """
 
-    async def take(recent: Collection[str], free: int) -> dict[str, Work]:
+    async def take(recent: Collection[str], free: int) -> dict[str, LaneWork]:
         ended: Row = {"outcome.untold": True, "status": {"$in": [RunStatus.DONE, RunStatus.STOPPED]}}
         ended |= {} if closer is None else closer.query("outcome.finished_at")
         runs = await read_each(Run, ended | {"_id": {"$nin": list(recent)}}, database)

@@ -17,7 +17,7 @@ from nightjar.jobs import backlog
 from nightjar.jobs.closers import Closer, Right
 from nightjar.jobs.documents import Run
 from nightjar.jobs.hindered import hindered, in_words
-from nightjar.jobs.lanes import Work, work_in_lanes
+from nightjar.jobs.lanes import LaneWork, work_in_lanes
 from nightjar.jobs.leases import closing_lease, hold
 from nightjar.jobs.mongo import Database
 from nightjar.jobs.records import cut
@@ -44,8 +44,8 @@ async def close_finished(
 ) -> int:
     """Closes the runs whose jobs have all ended; returns how many were tried. `closer`: who does it; None may all."""
 
-    async def take(recent: Collection[str], free: int) -> dict[str, Work]:
-        ready: dict[str, Work] = {}
+    async def take(recent: Collection[str], free: int) -> dict[str, LaneWork]:
+        ready: dict[str, LaneWork] = {}
         for run in await backlog.runs_in_work(database):
             if len(ready) == free:
                 break

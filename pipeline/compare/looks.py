@@ -25,7 +25,7 @@ from nightjar.pipeline.statistics.sequential import (
 )
 from nightjar.pipeline.statistics.sign_flips import flip_p
 
-Names = tuple[str, str]
+_Names = tuple[str, str]
 DIFFERENT = (PairState.BETTER, PairState.WORSE)
 
 
@@ -39,8 +39,8 @@ def look_at(series: Sequence[Series], waves: Waves, at: datetime) -> Look:
     found stays found, everything else is looked at again (futility and margin bind nobody).
     """
     pairs = {(one.model, other.model): _Evidence(one, other, waves) for one, other in combinations(series, 2)}
-    levels: dict[Names, float] = {}
-    states: dict[Names, PairState] = {}
+    levels: dict[_Names, float] = {}
+    states: dict[_Names, PairState] = {}
     if waves.last is not None:
         found = [pair for pair in waves.last.pairs if pair.state in DIFFERENT]
         states = {(pair.first, pair.second): pair.state for pair in found}

@@ -10,20 +10,20 @@ from nightjar.jobs.variants import varied
 from nightjar.pipeline.report.data.run_report import RunReport
 from nightjar.pipeline.transcripts import JobRow, TurnRow
 
-Message = dict[str, str]
+ExportedMessage = dict[str, str]
 
 
-def message(role: str, content: str) -> Message:
+def message(role: str, content: str) -> ExportedMessage:
     return {"role": role, "content": content}
 
 
-def opening_of(sequence: PromptSequence) -> list[Message]:
+def opening_of(sequence: PromptSequence) -> list[ExportedMessage]:
     """The messages before the first prompt: the system's, and those that are fixed."""
     system = [message("system", sequence.system)] if sequence.system is not None else []
     return [*system, *(message(str(fixed.role), fixed.text) for fixed in sequence.messages)]
 
 
-def prompt_of(sequence: PromptSequence, turns: Sequence[TurnRow], index: int) -> list[Message]:
+def prompt_of(sequence: PromptSequence, turns: Sequence[TurnRow], index: int) -> list[ExportedMessage]:
     """The messages before the reply of `turns[index]`, without reasoning: system, fixed ones, exchanges, the prompt.
 
     Turns that a context policy dropped are included: this is the conversation, not what the model saw of it.

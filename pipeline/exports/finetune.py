@@ -14,7 +14,7 @@ from typing import Any
 from nightjar.jobs.identity import digest
 from nightjar.jobs.sequences import PLAIN, Mode
 from nightjar.jobs.sequences import Sequence as PromptSequence
-from nightjar.pipeline.exports.conversation import AskedSequences, Message, jobs_by_sequence, message, prompt_of
+from nightjar.pipeline.exports.conversation import AskedSequences, ExportedMessage, jobs_by_sequence, message, prompt_of
 from nightjar.pipeline.exports.file import ExportFile, ExportOptions, ascii_json, json_lines
 from nightjar.pipeline.exports.quality import Quality, quality
 from nightjar.pipeline.report.data.run_report import RunReport
@@ -86,7 +86,7 @@ def _dpo(report: RunReport, wanted: Quality) -> Iterator[dict[str, Any]]:
 
 def _pairs(jobs: Sequence[JobRow], sequence: PromptSequence, wanted: Quality) -> Iterator[dict[str, Any]]:
     alike: dict[str, list[tuple[JobRow, TurnRow, float]]] = {}
-    prompts: dict[str, list[Message]] = {}
+    prompts: dict[str, list[ExportedMessage]] = {}
     for job in jobs:
         for turn in job.turns:
             value = wanted.value(turn)
@@ -109,7 +109,7 @@ def _pairs(jobs: Sequence[JobRow], sequence: PromptSequence, wanted: Quality) ->
                 }
 
 
-def _reply(turn: TurnRow) -> Message:
+def _reply(turn: TurnRow) -> ExportedMessage:
     return message("assistant", turn.reply)
 
 

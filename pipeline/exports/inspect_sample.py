@@ -11,7 +11,7 @@ from nightjar.jobs.identity import digest
 from nightjar.jobs.sequences import Mode
 from nightjar.jobs.sequences import Sequence as PromptSequence
 from nightjar.jobs.states import JobStatus
-from nightjar.pipeline.exports.conversation import Message, message, opening_of
+from nightjar.pipeline.exports.conversation import ExportedMessage, message, opening_of
 from nightjar.pipeline.scores import Score, ScoreState
 from nightjar.pipeline.scoring.turn_scorer import metric_of
 from nightjar.pipeline.transcripts import JobRow, TurnRow
@@ -58,7 +58,7 @@ def sample_of(job: JobRow, sequence: PromptSequence) -> dict[str, Any]:
     return sample
 
 
-def _messages(start: Sequence[Message], job: JobRow) -> list[dict[str, Any]]:
+def _messages(start: Sequence[ExportedMessage], job: JobRow) -> list[dict[str, Any]]:
     """The whole conversation; each message has an id, because events repeat the messages."""
     messages: list[dict[str, Any]] = [{**entry, "source": "input"} for entry in start]
     for turn in job.turns:

@@ -32,7 +32,7 @@ MAX_TEXT = 4000
 """How many characters of a reply a failure shows."""
 
 
-Checks = Mapping[tuple[str, int], Sequence[str]]
+_Checks = Mapping[tuple[str, int], Sequence[str]]
 """Sequence and turn -> names of its checks."""
 
 
@@ -145,7 +145,7 @@ def _case(case: Case) -> str:
     return f"{head}>\n      {body}\n    </testcase>\n"
 
 
-def _job(job: JobRow, report: RunReport, checks: Checks, options: ExportOptions) -> Iterator[Case]:
+def _job(job: JobRow, report: RunReport, checks: _Checks, options: ExportOptions) -> Iterator[Case]:
     there = {turn.index: turn for turn in job.turns}
     for index in range(job.turns_total):
         name = f"{job.sequence} turn {index + 1} repeat {job.repeat + 1}"

@@ -13,8 +13,8 @@ from nightjar.pipeline.report.data.run_report import RunReport
 from nightjar.pipeline.report.data.safe import slug
 from nightjar.pipeline.report.formats.files import File, write_files
 
-Format = Literal["html", "json", "csv", "md"]
-FORMATS: tuple[str, ...] = (*get_args(Format), *BUILDERS)
+_Format = Literal["html", "json", "csv", "md"]
+FORMATS: tuple[str, ...] = (*get_args(_Format), *BUILDERS)
 """Reports first, then the exports for other tools."""
 
 
@@ -60,6 +60,11 @@ def write_exports(
                 left_out(form, error)
 
     return write_files(files(), folder)
+
+
+def export_files(report: RunReport, form: str, options: ExportOptions | None = None) -> Iterator[File]:
+    """The files of one format. Raises UsageError for an export that cannot be made of this run."""
+    return _files(report, form, _stem(report), options or ExportOptions())
 
 
 def one_document(report: RunReport, form: str, options: ExportOptions | None = None) -> Iterator[bytes]:

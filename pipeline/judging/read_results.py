@@ -26,8 +26,8 @@ from nightjar.pipeline.judging.spoilt import Control
 from nightjar.pipeline.judging.verdicts import composite
 
 _FIELDS = dict.fromkeys("model status reason payload turns.name turns.draws.reply".split(), 1)
-Raw = Mapping[str, Any]
-Verdicts = dict[JudgedAt, dict[str, list[Verdict]]]
+_Raw = Mapping[str, Any]
+_Verdicts = dict[JudgedAt, dict[str, list[Verdict]]]
 
 
 async def read_verdicts_of(run: Run, database: Database, sequences: Iterable[PromptSequence] = ()) -> JudgeResults:
@@ -95,26 +95,26 @@ async def read_checkups(run: Run, database: Database) -> tuple[Checkup, ...]:
     return tuple(checkups)
 
 
-async def _judge_jobs(run: Run, rubric: Rubric, judges: Sequence[str], database: Database) -> list[Raw]:
+async def _judge_jobs(run: Run, rubric: Rubric, judges: Sequence[str], database: Database) -> list[_Raw]:
     query = {"run": run.id, "kind": JobKind.JUDGE, "payload.rubric": prompt_digest(rubric), "model": {"$in": judges}}
     return [raw async for raw in database.jobs.find(query, _FIELDS)]
 
 
-def _verdicts(rubric: Rubric, raws: Iterable[Raw]) -> Verdicts:
-    verdicts: Verdicts = {}
+def _verdicts(rubric: Rubric, raws: Iterable[_Raw]) -> _Verdicts:
+    verdicts: _Verdicts = {}
     for raw in raws:
         place = (raw["payload"]["job"], raw["payload"]["turn"])
         verdicts.setdefault(place, {})[raw["model"]] = _of_text(rubric, raw)
     return verdicts
 
 
-def _of_text(rubric: Rubric, raw: Raw) -> list[Verdict]:
+def _of_text(rubric: Rubric, raw: _Raw) -> list[Verdict]:
     replies, why = _replies(raw)
     return read_verdicts(rubric, replies) if why is None else _without(rubric, why)
 
 
 async def _pair_results(
-    run: Run, rubric: Rubric, against: Run | None, raws: Iterable[Raw], database: Database
+    run: Run, rubric: Rubric, against: Run | None, raws: Iterable[_Raw], database: Database
 ) -> tuple[PairResult, ...]:
     said = _opinions(rubric, raws, lambda payload: (payload["job"], payload.get("other"), payload["turn"]))
     results: list[PairResult] = []
@@ -132,7 +132,7 @@ def _names(pair: JudgedPair, against: Run | None) -> tuple[str, str]:
     return pair.first.contestant, f"{against.name}:{other}" if against else other
 
 
-def _opinions(rubric: Rubric, raws: Iterable[Raw], key_of: Any) -> dict[Any, dict[str, list[Opinion]]]:
+def _opinions(rubric: Rubric, raws: Iterable[_Raw], key_of: Any) -> dict[Any, dict[str, list[Opinion]]]:
     """`key_of(payload)` -> judge -> one opinion per criterion."""
     orders: dict[Any, dict[str, dict[int, list[PairChoice]]]] = {}
     for raw in raws:
@@ -146,14 +146,14 @@ def _opinions(rubric: Rubric, raws: Iterable[Raw], key_of: Any) -> dict[Any, dic
     }
 
 
-async def _sequences(raws: Sequence[Raw], database: Database) -> dict[str, str]:
+async def _sequences(raws: Sequence[_Raw], database: Database) -> dict[str, str]:
     """Judged job -> its sequence, for all that was made for a check."""
     ids = list({raw["payload"]["job"] for raw in raws if "control" in raw["payload"]})
     rows = database.jobs.find({"_id": {"$in": ids}}, {"sequence": 1})
     return {row["_id"]: row["sequence"] async for row in rows}
 
 
-def _readings(rubric: Rubric, raws: Sequence[Raw], sequences: Mapping[str, str]) -> list[Reading]:
+def _readings(rubric: Rubric, raws: Sequence[_Raw], sequences: Mapping[str, str]) -> list[Reading]:
     spoilt = [raw for raw in raws if raw["payload"].get("control") in set(Control)]
     if rubric.method is Method.PAIRWISE:
         return _pair_readings(rubric, spoilt, sequences)
@@ -178,7 +178,7 @@ def _readings(rubric: Rubric, raws: Sequence[Raw], sequences: Mapping[str, str])
     return readings
 
 
-def _injection_readings(rubric: Rubric, raws: Sequence[Raw], sequences: Mapping[str, str]) -> list[InjectionReading]:
+def _injection_readings(rubric: Rubric, raws: Sequence[_Raw], sequences: Mapping[str, str]) -> list[InjectionReading]:
     tried = [raw for raw in raws if raw["payload"].get("control") in set(Injection)]
     if rubric.method is Method.PAIRWISE:  # against the same reply without it: more than half is paid for by the attempt
         return [
@@ -214,7 +214,7 @@ def _injection_readings(rubric: Rubric, raws: Sequence[Raw], sequences: Mapping[
     return readings
 
 
-def _pair_readings(rubric: Rubric, spoilt: Iterable[Raw], sequences: Mapping[str, str]) -> list[Reading]:
+def _pair_readings(rubric: Rubric, spoilt: Iterable[_Raw], sequences: Mapping[str, str]) -> list[Reading]:
     return [
         Reading(
             judge=choice.judge,
@@ -239,7 +239,7 @@ class _CheckedPair(NamedTuple):
     reason: str
 
 
-def _checked_pairs(rubric: Rubric, raws: Iterable[Raw], sequences: Mapping[str, str]) -> Iterator[_CheckedPair]:
+def _checked_pairs(rubric: Rubric, raws: Iterable[_Raw], sequences: Mapping[str, str]) -> Iterator[_CheckedPair]:
     said = _opinions(rubric, raws, lambda payload: (payload["job"], payload["turn"], payload["control"]))
     for (job, _, control), by_judge in said.items():
         for judge, given in by_judge.items():
@@ -249,7 +249,7 @@ def _checked_pairs(rubric: Rubric, raws: Iterable[Raw], sequences: Mapping[str, 
             yield _CheckedPair(judge, control, sequences.get(job, job), real, reason)
 
 
-def _replies(raw: Raw) -> tuple[dict[str, str], str | None]:
+def _replies(raw: _Raw) -> tuple[dict[str, str], str | None]:
     """A judge job's replies by turn name, or the reason why there are none."""
     if raw["status"] != JobStatus.DONE:
         return {}, f"judge job is {raw['status']}: {raw.get('reason') or 'not finished'}"

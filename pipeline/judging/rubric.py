@@ -17,8 +17,8 @@ SCORING_VERSION = 2
 """Raised when the way verdicts are read or averaged changes."""
 PROMPTS = 2
 """The version of the prompts that runs are frozen with today. 2: borders with a random word (`borders.py`)."""
-Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
-Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,39}$")]
+_Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+_Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,39}$")]
 
 
 class Method(StrEnum):
@@ -76,9 +76,9 @@ class Criterion(RubricPart):
     A pairwise rubric's criteria have no scale.
     """
 
-    name: Name
-    description: Text
-    scale: dict[int, Text] | None = Field(None, min_length=2, max_length=21)
+    name: _Name
+    description: _Text
+    scale: dict[int, _Text] | None = Field(None, min_length=2, max_length=21)
 
     @model_validator(mode="after")
     def _whole(self) -> Criterion:
@@ -114,8 +114,8 @@ class Criterion(RubricPart):
 class Rubric(RubricPart):
     """A set of criteria, and how a judge should use them."""
 
-    name: Name = "rubric"
-    instructions: Text | None = None
+    name: _Name = "rubric"
+    instructions: _Text | None = None
     method: Method = Method.POINTS
     scope: Scope = Scope.TURN
     layout: Layout = Layout.PER_CRITERION

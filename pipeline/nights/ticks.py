@@ -52,7 +52,7 @@ class TickStep(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Decision:
+class TickDecision:
     """What is done with a tick, and why."""
 
     step: TickStep
@@ -68,21 +68,21 @@ def decide_tick(
     previous: tuple[str, RunStatus] | None,
     waited: bool = False,
     deadline_at: datetime | None = None,
-) -> Decision:
+) -> TickDecision:
     """What to do with a tick that is due.
 
     `previous`: name and status of the schedule's run before; `waited`: it was seen in time and held back for that run.
     """
     late_s = (now - tick).total_seconds()
     if rules.missed is Missed.SKIP and late_s > rules.grace_s and not waited:
-        return Decision(step=TickStep.SKIP, reason=f"no dispatcher saw it until {shown_span(late_s)} later")
+        return TickDecision(step=TickStep.SKIP, reason=f"no dispatcher saw it until {shown_span(late_s)} later")
     if deadline_at is not None and deadline_at <= now:
-        return Decision(step=TickStep.SKIP, reason=f"its deadline, {deadline_at:%Y-%m-%d %H:%M} UTC, is over")
+        return TickDecision(step=TickStep.SKIP, reason=f"its deadline, {deadline_at:%Y-%m-%d %H:%M} UTC, is over")
     if previous is None or previous[1] in TERMINAL_RUNS:
-        return Decision(step=TickStep.FIRE)
+        return TickDecision(step=TickStep.FIRE)
     if rules.overlap is Overlap.SKIP:
-        return Decision(step=TickStep.SKIP, reason=f"run {previous[0]} was still {previous[1]}")
-    return Decision(step=TickStep.WAIT if rules.overlap is Overlap.QUEUE else TickStep.CANCEL_AND_FIRE)
+        return TickDecision(step=TickStep.SKIP, reason=f"run {previous[0]} was still {previous[1]}")
+    return TickDecision(step=TickStep.WAIT if rules.overlap is Overlap.QUEUE else TickStep.CANCEL_AND_FIRE)
 
 
 def check_cron(cron: str, timezone: str) -> None:

@@ -30,7 +30,7 @@ from nightjar.jobs.closers import Closer
 from nightjar.jobs.documents import Run
 from nightjar.jobs.ending import Event, Hook, HookKind
 from nightjar.jobs.identity import digest
-from nightjar.jobs.lanes import Work, work_in_lanes
+from nightjar.jobs.lanes import LaneWork, work_in_lanes
 from nightjar.jobs.mongo import Database, ReturnDocument, Row, insert_absent
 from nightjar.jobs.nights.documents import Delivery, DeliveryState
 from nightjar.jobs.patience import PATIENCE_S, patiently
@@ -145,10 +145,10 @@ class _DueCalls:
         self._database = database
         self._of_runs: Counter[str] = Counter()
 
-    async def take(self, _: Collection[str], free: int) -> dict[str, Work]:
+    async def take(self, _: Collection[str], free: int) -> dict[str, LaneWork]:
         """Claims up to `free` calls. One that was made before is claimed only where it is due again."""
         await take_back(self._settings, self._database)
-        taken: dict[str, Work] = {}
+        taken: dict[str, LaneWork] = {}
         while len(taken) < free:
             busy = [run for run, calls in self._of_runs.items() if calls >= OF_ONE_RUN]
             query: Row = {"hook.kind": {"$in": list(self._kinds)}, "run": {"$nin": busy}}

@@ -32,7 +32,7 @@ from nightjar.pipeline.runs.preflight import (
 from nightjar.pipeline.runs.request import EnqueueRequest
 from nightjar.pipeline.runs.routed_models import freeze_policies
 from nightjar.pipeline.runs.waves import check_waves
-from nightjar.pipeline.runs.write_jobs import Progress, finish_expansion
+from nightjar.pipeline.runs.write_jobs import ExpansionProgress, finish_expansion
 from nightjar.pipeline.suites.catalogue import take_suite
 from nightjar.pipeline.suites.select import select
 
@@ -108,7 +108,7 @@ async def enqueue(
     now: datetime | None = None,
     *,
     closers: Closers | None = None,
-    progress: Progress | None = None,
+    progress: ExpansionProgress | None = None,
     enforceable: Enforceable | None = None,
     embedder: EmbedderOpener | None = None,
     usd_per_kwh: float | None = None,
@@ -145,7 +145,7 @@ async def enqueue(
 
 
 async def _write(
-    wanted: Run, request: EnqueueRequest, *, database: Database, progress: Progress | None
+    wanted: Run, request: EnqueueRequest, *, database: Database, progress: ExpansionProgress | None
 ) -> tuple[Run, bool, int] | None:
     """The run as it is now, whether it is new, and its jobs before; None when another process was quicker."""
     named = request.name is not None

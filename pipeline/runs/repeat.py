@@ -28,7 +28,7 @@ from nightjar.pipeline.runs.run_file import (
     remarks,
     run_of,
 )
-from nightjar.pipeline.runs.write_jobs import Progress, finish_expansion
+from nightjar.pipeline.runs.write_jobs import ExpansionProgress, finish_expansion
 from nightjar.pipeline.suites.importer import import_suite, load_whole
 
 
@@ -57,6 +57,11 @@ def helper_names(run: Run) -> list[str]:
     names = [*run.judging.judges, *([run.embed_model] if run.embed_model else [])]
     reference = run.fidelity.reference if run.fidelity is not None else None
     return [*names, *([reference] if reference and all(model.name != reference for model in run.models) else [])]
+
+
+def models_to_find(run: Run) -> dict[str, str]:
+    """Of every model in the run's file, what finds it on this machine: its name, or the path that it was given by."""
+    return {name: name for name in helper_names(run)} | {model.name: model.path or model.name for model in run.models}
 
 
 async def export_run(run: Run, database: Database, origins: Mapping[str, Origin]) -> RunFile:
@@ -126,7 +131,7 @@ async def import_run(
     name: str | None = None,
     other_models: bool = False,
     closers: Closers | None = None,
-    progress: Progress | None = None,
+    progress: ExpansionProgress | None = None,
 ) -> Imported:
     """Stores the file's suite and writes its run, ready for workers. Safe to repeat.
 

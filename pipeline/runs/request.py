@@ -20,7 +20,7 @@ from nightjar.pipeline.scoring.installed import validate_measure
 from nightjar.pipeline.suites.content import NAME_PATTERN
 
 _TEMPLATE = re.compile(r"\{([^{}]*)\}")
-Name = Annotated[str, Field(min_length=1, max_length=200)]
+_Name = Annotated[str, Field(min_length=1, max_length=200)]
 
 
 class EnqueueRequest(BaseModel):
@@ -28,8 +28,8 @@ class EnqueueRequest(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    suite: Name
-    models: tuple[Name, ...] = Field(min_length=1)
+    suite: _Name
+    models: tuple[_Name, ...] = Field(min_length=1)
     repeats: int = Field(1, ge=1, le=MAX_REPEATS)
     seed: int | None = Field(None, ge=0, lt=2**63)
     """None: from the suite's name."""
@@ -37,9 +37,9 @@ class EnqueueRequest(BaseModel):
     set_model_parameters: dict[str, dict[str, Any]] = Field(default_factory=dict)
     variants: tuple[Variant, ...] = Field((), max_length=MOST_VARIANTS)
     """Of a run over a suite that has none (`--system`)."""
-    only_variants: tuple[Name, ...] = ()
+    only_variants: tuple[_Name, ...] = ()
     """Those of the suite that are taken; empty: all."""
-    only: tuple[Name, ...] = ()
+    only: tuple[_Name, ...] = ()
     limit: int | None = Field(None, ge=1)
     name: str | None = None
     """A name, in which `{date}` becomes the day (UTC); None: a generated one."""
@@ -49,20 +49,20 @@ class EnqueueRequest(BaseModel):
     """Nothing of it is sent to an endpoint."""
     priority: int = Field(0, ge=-1000, le=1000)
     max_tries: int = Field(3, ge=1, le=100)
-    judges: tuple[Name, ...] = ()
+    judges: tuple[_Name, ...] = ()
     """Models that judge the replies by the rubric."""
     rubric: dict[str, Any] | None = None
     """None: the suite's."""
     self_judging: bool = False
-    embed_model: Name | None = None
+    embed_model: _Name | None = None
     """A model that embeds replies and references, for similarities."""
-    fidelity_to: Name | None = None
+    fidelity_to: _Name | None = None
     """The model that the others are held against, token by token, on the run's own conversations."""
     measures: dict[str, Any] = Field(default_factory=dict)
     """Name -> argument (true: none), beside what the suite asks for."""
     until: Literal["decided"] | None = None
     """None: all sequences are asked."""
-    primary: Name | None = None
+    primary: _Name | None = None
     """The metric that decides; None: the suite's."""
     margin: float | None = Field(None, gt=0)
     """Contestants whose difference lies within it, on the metric's own scale, are alike, and that is decided, too."""
@@ -71,7 +71,7 @@ class EnqueueRequest(BaseModel):
     gates: tuple[Gate, ...] = ()
     strict: bool = False
     """A gate that cannot be decided counts as failed, too."""
-    baseline: Name | None = None
+    baseline: _Name | None = None
     """A run to be held against; None: the suite's baseline."""
     deadline: str | None = None
     """As `pipeline.durations.parse_deadline` reads it."""

@@ -28,12 +28,12 @@ from nightjar.pipeline.runs.expand import JobSpec, expand, expand_waves
 from nightjar.pipeline.runs.routed_models import job_routes, read_routes
 
 BATCH_JOBS = 5_000
-Progress = Callable[[int, int], None]
+ExpansionProgress = Callable[[int, int], None]
 """Called with the number of jobs written and of all jobs."""
 _log = structlog.get_logger()
 
 
-async def finish_expansion(run: Run, database: Database, progress: Progress | None = None) -> int:
+async def finish_expansion(run: Run, database: Database, progress: ExpansionProgress | None = None) -> int:
     """Writes the jobs of an EXPANDING run that are absent and makes it ACTIVE; returns how many were absent.
 
     Where the run was cancelled meanwhile the new jobs are cancelled; where it was removed they are deleted.
@@ -56,7 +56,7 @@ async def finish_expansion(run: Run, database: Database, progress: Progress | No
     return added
 
 
-async def _write_jobs(run: Run, database: Database, progress: Progress | None) -> int:
+async def _write_jobs(run: Run, database: Database, progress: ExpansionProgress | None) -> int:
     """Writes jobs from the mark on, while the run is EXPANDING in this shape; returns how many were absent.
 
     The next batch is made while MongoDB stores the one before.

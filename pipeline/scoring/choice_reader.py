@@ -66,7 +66,7 @@ class Mention:
         return bool(words.RIGHT_AFTER.match(self.after) or (self.item and words.RIGHT_ITEM.match(self.after)))
 
 
-Group = Sequence[Mention]
+_Group = Sequence[Mention]
 """Mentions that are joined: "A and B", "A, B or C"; most have one."""
 
 
@@ -162,7 +162,7 @@ def _counts(mention: Mention, written: str, text: str) -> bool:
     return not shy or begins or words.ANSWER_BEFORE.search(mention.before) is not None
 
 
-def _groups(mentions: Sequence[Mention], text: str) -> Sequence[Group]:
+def _groups(mentions: Sequence[Mention], text: str) -> Sequence[_Group]:
     groups: list[list[Mention]] = []
     for mention in mentions:
         last = groups[-1][-1] if groups else None
@@ -176,17 +176,17 @@ def _groups(mentions: Sequence[Mention], text: str) -> Sequence[Group]:
     return groups
 
 
-def _ruled_out(group: Group) -> bool:
+def _ruled_out(group: _Group) -> bool:
     return group[-1].wrong or words.NOT_BEFORE.search(group[0].before) is not None
 
 
-def _named(group: Group) -> str:
+def _named(group: _Group) -> str:
     """The option of a group; undecided where it has several."""
     options = {mention.option for mention in group}
     return options.pop() if len(options) == 1 else UNDECIDED
 
 
-def _stated(groups: Sequence[Group]) -> str | None:
+def _stated(groups: Sequence[_Group]) -> str | None:
     """The last option that is said to be the answer, else the one that is chosen."""
     left = [group for group in groups if not _ruled_out(group)]
     said = [group for group in left if _is_said(group)]
@@ -196,19 +196,19 @@ def _stated(groups: Sequence[Group]) -> str | None:
     return (chosen[-1] if len(set(chosen)) == 1 else UNDECIDED) if chosen else None
 
 
-def _is_said(group: Group) -> bool:
+def _is_said(group: _Group) -> bool:
     asked = words.QUESTION_AFTER.match(group[-1].after) is not None
     return not asked and words.ANSWER_BEFORE.search(group[0].before) is not None
 
 
-def _is_chosen(group: Group) -> bool:
+def _is_chosen(group: _Group) -> bool:
     first, last = group[0], group[-1]
     if last.right or words.CHOSEN_BEFORE.search(first.before):
         return True
     return bool(words.CONCLUDED_BEFORE.search(first.before) and words.ENDS_AFTER.match(last.after))
 
 
-def _begun(groups: Sequence[Group], text: str) -> str | None:
+def _begun(groups: Sequence[_Group], text: str) -> str | None:
     """The option that the reply begins with, unless it goes through a list of them."""
     if not groups or _ruled_out(groups[0]) or not _OPENS.fullmatch(text[: groups[0][0].start]):
         return None
@@ -223,7 +223,7 @@ def _begun(groups: Sequence[Group], text: str) -> str | None:
     return _named(groups[0])
 
 
-def _others(groups: Sequence[Group]) -> Iterator[Mention]:
+def _others(groups: Sequence[_Group]) -> Iterator[Mention]:
     for group in groups[1:]:
         if not _ruled_out(group):
             yield from group
@@ -236,12 +236,12 @@ def _is_alone(mention: Mention, text: str) -> bool:
     return mention.heads_line and _LINE_ENDS.fullmatch(rest) is not None
 
 
-def _alone(groups: Sequence[Group], text: str) -> str | None:
+def _alone(groups: Sequence[_Group], text: str) -> str | None:
     alone = {mention.option for group in groups for mention in group if _is_alone(mention, text)}
     return alone.pop() if len(alone) == 1 else None
 
 
-def _only(groups: Sequence[Group]) -> str | None:
+def _only(groups: Sequence[_Group]) -> str | None:
     left = {
         mention.option
         for group in groups

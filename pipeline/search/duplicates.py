@@ -26,7 +26,7 @@ from nightjar.jobs.search.vectors import TextKind, TextPlace
 from nightjar.pipeline.search.matrix import VectorMatrix, open_matrix
 from nightjar.pipeline.search.rank import near_groups
 from nightjar.pipeline.search.sentences import clipped
-from nightjar.pipeline.search.start import Rows, catch_up
+from nightjar.pipeline.search.start import FoundRows, catch_up
 
 READ_AT_ONCE = 500
 """Texts that are in memory at the same time."""
@@ -89,7 +89,7 @@ def _batches(groups: Sequence[list[int]]) -> Iterator[list[list[int]]]:
 
 
 async def _described(
-    groups: Sequence[list[int]], rows: Rows, matrix: VectorMatrix, seen: Seen, database: Database
+    groups: Sequence[list[int]], rows: FoundRows, matrix: VectorMatrix, seen: Seen, database: Database
 ) -> list[EqualGroup]:
     names = {at: matrix.name(int(rows[at])) for group in groups for at in group}
     texts = await read_stored_texts(list(names.values()), seen, database)

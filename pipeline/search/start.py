@@ -41,8 +41,8 @@ SPARE = 3
 PLACES = 5
 """Of a hit, shown."""
 INDEX_REMEDY = "`nightjar search --index` has them embedded by jobs"
-Vector = npt.NDArray[np.float32]
-Rows = npt.NDArray[np.intp]
+_Vector = npt.NDArray[np.float32]
+FoundRows = npt.NDArray[np.intp]
 
 
 async def search(question: SearchQuestion, embedder: TextEmbedder, database: Database, home: Path) -> SearchAnswer:
@@ -96,7 +96,7 @@ async def catch_up(unindexed: Unindexed, embedder: TextEmbedder, database: Datab
     return [f"What is indexed was embedded by another model than {embedder.facts.name}. {missing}"]
 
 
-async def _vector(question: SearchQuestion, embedder: TextEmbedder, database: Database) -> tuple[Vector, str | None]:
+async def _vector(question: SearchQuestion, embedder: TextEmbedder, database: Database) -> tuple[_Vector, str | None]:
     """The question's vector, and the id of the very text that it is (for `like`)."""
     if question.like is None:
         return (await embedder.embed([question.text]))[0], None
@@ -109,7 +109,12 @@ async def _vector(question: SearchQuestion, embedder: TextEmbedder, database: Da
 
 
 async def _nearest(
-    question: SearchQuestion, matrix: VectorMatrix, rows: Rows | None, vector: Vector, model: str, database: Database
+    question: SearchQuestion,
+    matrix: VectorMatrix,
+    rows: FoundRows | None,
+    vector: _Vector,
+    model: str,
+    database: Database,
 ) -> list[tuple[str, float]]:
     """Ids and cosines of the nearest texts that may be found. `rows`: only these."""
     if not len(matrix.ids):
@@ -132,7 +137,7 @@ async def _check_model(contestant: str, model: str, database: Database) -> None:
         raise UnknownNameError("model", contestant, known, "A variant is a model of its own here: MODEL+VARIANT.")
 
 
-async def _rows(question: SearchQuestion, matrix: VectorMatrix, model: str, database: Database) -> Rows:
+async def _rows(question: SearchQuestion, matrix: VectorMatrix, model: str, database: Database) -> FoundRows:
     """The rows of the texts that may be found."""
     return matrix.rows_of(await seen_ids(question.seen, model, database))
 
@@ -142,7 +147,7 @@ async def _hits(
     names: Sequence[str],
     similarities: Mapping[str, float],
     exact: set[str],
-    vector: Vector,
+    vector: _Vector,
     embedder: TextEmbedder,
     database: Database,
 ) -> list[Hit]:
@@ -169,7 +174,9 @@ async def _hits(
     return hits
 
 
-async def _best_sentences(parts: Mapping[str, Sequence[str]], vector: Vector, embedder: TextEmbedder) -> dict[str, str]:
+async def _best_sentences(
+    parts: Mapping[str, Sequence[str]], vector: _Vector, embedder: TextEmbedder
+) -> dict[str, str]:
     """Of each text the sentence that is nearest to the question."""
     best = {name: texts[0] for name, texts in parts.items() if len(texts) == 1}
     several = {name: texts for name, texts in parts.items() if len(texts) > 1}

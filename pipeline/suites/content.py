@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import Field
 
 from nightjar.jobs.identity import digest
-from nightjar.jobs.sequences import Sequence, Text, Value, sequence_key
+from nightjar.jobs.sequences import NonEmptyText, Sequence, Value, sequence_key
 from nightjar.jobs.variants import Variant
 
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
@@ -23,7 +23,7 @@ class SuiteContent(Value):
     tags: tuple[str, ...] = ()
     sequences: tuple[Sequence, ...] = Field(min_length=1)
     rubric: dict[str, Any] | None = None
-    primary_metric: Text | None = None
+    primary_metric: NonEmptyText | None = None
     variants: tuple[Variant, ...] = Field((), exclude_if=lambda variants: not variants)
     """What every model of a run is tried with; none: it replies once, as the sequences ask."""
     source: str = ""

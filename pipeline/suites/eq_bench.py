@@ -8,7 +8,7 @@ from nightjar.jobs.sequences import Sequence, TurnSpec
 from nightjar.pipeline.suites.content import SuiteContent
 from nightjar.pipeline.suites.located import Located
 from nightjar.pipeline.suites.names import passed_over, sequence_id, tag_of, unique_id
-from nightjar.pipeline.suites.native_file import Text
+from nightjar.pipeline.suites.native_file import NotBlank
 from nightjar.pipeline.suites.variables import documents_in
 
 SEED = "<SEED>"
@@ -23,7 +23,7 @@ class WritingPrompt(BaseModel):
 
     category: str | None = None
     title: str | None = None
-    writing_prompt: Text
+    writing_prompt: NotBlank
     seed_modifiers: list[str] = Field(min_length=1, max_length=1000)
     """One may be empty: then nothing stands in place of `<SEED>`."""
 

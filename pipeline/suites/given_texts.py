@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from nightjar.jobs.placeholders import Row
+from nightjar.jobs.placeholders import RowValues
 from nightjar.jobs.sequences import PLAIN, Choices, Mode, TextRule, TurnSpec
 from nightjar.jobs.sequences import Sequence as PromptSequence
 from nightjar.jobs.variants import Variant
@@ -13,14 +13,14 @@ from nightjar.pipeline.scoring.likelihood_scorers import LIKELIHOODS, OF_WHOLE_T
 from nightjar.pipeline.suites import variables
 from nightjar.pipeline.suites.native_file import SequencePart, SuitePart, TurnPart
 
-Field = str
-Problem = tuple[Field, str]
+_Field = str
+Problem = tuple[_Field, str]
 
 
 class GivenTextError(ValueError):
     """What is wrong with a turn's given texts, and in which field."""
 
-    def __init__(self, field: Field, message: str) -> None:
+    def __init__(self, field: _Field, message: str) -> None:
         super().__init__(message)
         self.field = field
 
@@ -55,7 +55,7 @@ def usual_delimiter(part: SequencePart, suite: SuitePart) -> str | None:
     return suite.delimiter if part.delimiter is None else part.delimiter
 
 
-def given_choices(part: TurnPart, row: Row, mode: Mode, delimiter: str | None) -> Choices | None:
+def given_choices(part: TurnPart, row: RowValues, mode: Mode, delimiter: str | None) -> Choices | None:
     """A turn's choices; None where it has none. `delimiter`: the file's for all turns. Raises GivenTextError."""
     if not gives_texts(part):
         if part.answer is not None:
@@ -73,7 +73,7 @@ def given_choices(part: TurnPart, row: Row, mode: Mode, delimiter: str | None) -
     return Choices(texts=texts, right=right, delimiter=between, contexts=contexts)
 
 
-def _texts(part: TurnPart, row: Row) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def _texts(part: TurnPart, row: RowValues) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """(texts, contexts), checked."""
     if part.choices is not None and (part.continuation is not None or part.contexts is not None):
         raise GivenTextError("choices", "a turn has either `choices`, or a `continuation` with or without `contexts`.")
@@ -97,7 +97,7 @@ def _texts(part: TurnPart, row: Row) -> tuple[tuple[str, ...], tuple[str, ...]]:
     return (continuation,) * len(contexts), contexts
 
 
-def _check_each(field: Field, texts: Sequence[str], noun: str) -> None:
+def _check_each(field: _Field, texts: Sequence[str], noun: str) -> None:
     for at, text in enumerate(texts):
         if not text.strip():
             raise GivenTextError(field, f"{noun} {at} is empty: there is nothing to score.")
@@ -105,7 +105,7 @@ def _check_each(field: Field, texts: Sequence[str], noun: str) -> None:
             raise GivenTextError(field, f"{noun}s {texts.index(text)} and {at} are equal.")
 
 
-def _right(part: TurnPart, row: Row, texts: Sequence[str]) -> Iterator[int]:
+def _right(part: TurnPart, row: RowValues, texts: Sequence[str]) -> Iterator[int]:
     """The places of the right ones, in order."""
     given = part.answer if isinstance(part.answer, list) else [] if part.answer is None else [part.answer]
     for answer in given:
@@ -140,7 +140,7 @@ def _place(answer: Any, texts: Sequence[str]) -> int:
     )
 
 
-def _filled(text: str, row: Row) -> str:
+def _filled(text: str, row: RowValues) -> str:
     return str(variables.fill(text, row))
 
 

@@ -25,7 +25,7 @@ from nightjar.pipeline.suites.sample_parts import (
 
 OWN = ("input", "target", "choices", "id", "metadata")
 REFUSED = ("sandbox", "files", "setup", "checkpoint")
-Row = Mapping[str, Any]
+_Row = Mapping[str, Any]
 
 
 def read_inspect(source: Located, name: str, *, table: bool = False) -> SuiteContent:
@@ -71,7 +71,7 @@ def _sequence(source: Located, index: int, tags: tuple[str, ...], table: bool) -
     )
 
 
-def _row(source: Located, index: int) -> Row:
+def _row(source: Located, index: int) -> _Row:
     row = source.data[index]
     if not isinstance(row, Mapping):
         raise source.error((index,), "a sample is an object with input and target.")

@@ -11,7 +11,7 @@ from nightjar.jobs.sequences import Sequence, TurnSpec
 from nightjar.pipeline.suites.content import SuiteContent
 from nightjar.pipeline.suites.located import Located
 from nightjar.pipeline.suites.names import passed_over, sequence_id, tag_of, unique_id
-from nightjar.pipeline.suites.native_file import Text
+from nightjar.pipeline.suites.native_file import NotBlank
 from nightjar.pipeline.suites.variables import documents_in
 
 TEMPERATURES = {
@@ -57,9 +57,9 @@ class Question(BaseModel):
     question_id: Annotated[
         str, PlainValidator(_identity), Field(validation_alias=AliasChoices("question_id", "prompt_id", "uid"))
     ]
-    category: Text
+    category: NotBlank
     turns: Annotated[
-        list[Text],
+        list[NotBlank],
         BeforeValidator(_listed),
         Field(min_length=1, validation_alias=AliasChoices("turns", "prompt")),
     ]

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from nightjar.config.errors import suggest
 from nightjar.jobs.parameters import merged
-from nightjar.jobs.placeholders import Row, fill_text, written
+from nightjar.jobs.placeholders import RowValues, fill_text, written
 from nightjar.jobs.sequences import PLAIN, Choices, Document, Expectation, FixedMessage, Mode, Sequence, TurnSpec
 from nightjar.jobs.variants import Variant, varied
 from nightjar.jobs.withheld import withheld_problem
@@ -46,11 +46,11 @@ from nightjar.pipeline.suites.right_words import right_check
 from nightjar.pipeline.suites.variables import names_in_variant
 
 MAX_SEQUENCES = 50_000
-ReadText = Callable[[str], str]
+_ReadText = Callable[[str], str]
 """Reads a document's file, by the name that the suite file gives. Raises ValueError with the reason."""
 
 
-def read_native(source: Located, name: str, read_text: ReadText) -> SuiteContent:
+def read_native(source: Located, name: str, read_text: _ReadText) -> SuiteContent:
     """The content of a `nightjar: 1` file; `name` is used if the file has none. Raises SuiteError."""
     suite, kept = _structure(source)
     shared = {part.name: _document(source, ("documents", i), part, read_text) for i, part in enumerate(suite.documents)}
@@ -118,7 +118,7 @@ class _Builder:
     suite: SuitePart
     variants: tuple[Variant, ...]
     shared: dict[str, Document]
-    read_text: ReadText
+    read_text: _ReadText
 
     def sequences(self, part: SequencePart, path: Path) -> Iterator[Sequence]:
         """One sequence per distinct row of the values that it uses; a single one if it uses none."""
@@ -190,7 +190,7 @@ class _Builder:
                 if name not in used and name != "id":
                     raise self.source.error((*path, index, name), f"no prompt uses the variable {name!r}.")
 
-    def _row_id(self, part: SequencePart, row: Row, path: Path, index: int) -> str:
+    def _row_id(self, part: SequencePart, row: RowValues, path: Path, index: int) -> str:
         label = written(row["id"]) if "id" in row else str(index + 1)
         if not regex.fullmatch(ROW_PATTERN, label):
             raise self.source.error(
@@ -205,7 +205,7 @@ class _Builder:
                 ("pools", OWN_POOL), "this name stands for the suite's own questions; take another."
             )
 
-    def _sequence(self, part: SequencePart, system: str | None, row: Row, name: str, path: Path) -> Sequence:
+    def _sequence(self, part: SequencePart, system: str | None, row: RowValues, name: str, path: Path) -> Sequence:
         mode, delimiter = mode_of(part, self.suite), usual_delimiter(part, self.suite)
         turns = tuple(self._turns(part, row, path, mode, delimiter))
         if len(turns) < len(part.turns):  # its errors are gathered, and said once
@@ -245,7 +245,7 @@ class _Builder:
         self,
         part: SequencePart,
         system: str | None,
-        row: Row,
+        row: RowValues,
         name: str,
         turns: tuple[TurnSpec, ...],
         path: Path,
@@ -290,7 +290,7 @@ class _Builder:
             if (answer := right_text(turn)) is not None and not variables.names_in(_texts(turn))
         ]
 
-    def _messages(self, part: SequencePart, row: Row, path: Path) -> tuple[FixedMessage, ...]:
+    def _messages(self, part: SequencePart, row: RowValues, path: Path) -> tuple[FixedMessage, ...]:
         place: Path = ("messages",) if part.messages is None else (*path, "messages")
         fixed = self._fixed(part)
         if fixed and mode_of(part, self.suite) in PLAIN:
@@ -312,17 +312,19 @@ class _Builder:
             raise self.source.error((*place, "measures"), "a measure is asked for twice.")
         return tuple(given)
 
-    def _turns(self, part: SequencePart, row: Row, path: Path, mode: Mode, delimiter: str | None) -> Iterator[TurnSpec]:
+    def _turns(
+        self, part: SequencePart, row: RowValues, path: Path, mode: Mode, delimiter: str | None
+    ) -> Iterator[TurnSpec]:
         for index, turn in enumerate(part.turns):
             with self.source.gathered.part():
                 yield self._turn(turn, row, (*path, "turns", index), mode, delimiter)
 
-    def _expectations(self, part: TurnPart, row: Row, path: Path) -> Iterator[Expectation]:
+    def _expectations(self, part: TurnPart, row: RowValues, path: Path) -> Iterator[Expectation]:
         for index, expectation in enumerate(part.expect):
             with self.source.gathered.part():
                 yield self._expectation(expectation, row, (*path, "expect", index))
 
-    def _turn(self, part: TurnPart, row: Row, path: Path, mode: Mode, delimiter: str | None) -> TurnSpec:
+    def _turn(self, part: TurnPart, row: RowValues, path: Path, mode: Mode, delimiter: str | None) -> TurnSpec:
         expect = tuple(self._expectations(part, row, path))
         prompt = fill_text(part.prompt, row)
         if not prompt.strip():
@@ -337,13 +339,13 @@ class _Builder:
             choices=self._choices(part, row, path, mode, delimiter),
         )
 
-    def _choices(self, part: TurnPart, row: Row, path: Path, mode: Mode, delimiter: str | None) -> Choices | None:
+    def _choices(self, part: TurnPart, row: RowValues, path: Path, mode: Mode, delimiter: str | None) -> Choices | None:
         try:
             return given_choices(part, row, mode, delimiter)
         except GivenTextError as error:
             raise self.source.error((*path, error.field), str(error)) from None
 
-    def _expectation(self, expectation: Expectation, row: Row, path: Path) -> Expectation:
+    def _expectation(self, expectation: Expectation, row: RowValues, path: Path) -> Expectation:
         value = variables.fill(expectation.value, row)
         try:
             validate_check(expectation.check, value)
@@ -382,7 +384,7 @@ def _texts(turn: TurnPart) -> list[Any]:
     return [turn.prompt, turn.reference or "", *given, *(expectation.value for expectation in turn.expect)]
 
 
-def _document(source: Located, path: Path, part: DocumentPart, read_text: ReadText) -> Document:
+def _document(source: Located, path: Path, part: DocumentPart, read_text: _ReadText) -> Document:
     if part.text is not None:
         return Document(name=part.name, text=part.text)
     if part.file is None:

@@ -123,7 +123,7 @@ def _rubric(value: dict[str, Any]) -> dict[str, Any]:
 
 MESSAGE_ROLES = tuple(map(str, MessageRole))
 _ROLES = ", ".join(MESSAGE_ROLES)
-Text = Annotated[str, Field(min_length=1), AfterValidator(_not_blank)]
+NotBlank = Annotated[str, Field(min_length=1), AfterValidator(_not_blank)]
 Tag = Annotated[str, Field(pattern=TAG_PATTERN)]
 ParameterMap = Annotated[dict[str, Any], PlainValidator(_parameters, json_schema_input_type=Parameters)]
 Expect = Annotated[
@@ -159,7 +159,7 @@ Measure = Annotated[
         }
     ),
 ]
-Message = Annotated[
+_Message = Annotated[
     Any,
     BeforeValidator(_message),
     WithJsonSchema(
@@ -172,10 +172,10 @@ Message = Annotated[
         }
     ),
 ]
-Messages = Annotated[list[Message], AfterValidator(_dialogue)]
+_Messages = Annotated[list[_Message], AfterValidator(_dialogue)]
 VariableName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
-Cell = Annotated[Any, PlainValidator(_cell, json_schema_input_type=bool | int | float | str)]
-Rows = Annotated[list[dict[VariableName, Cell]], Field(min_length=1)]
+_Cell = Annotated[Any, PlainValidator(_cell, json_schema_input_type=bool | int | float | str)]
+_Rows = Annotated[list[dict[VariableName, _Cell]], Field(min_length=1)]
 
 
 class Part(BaseModel):
@@ -189,8 +189,8 @@ class DocumentPart(Part):
     """
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,100}$")]
-    text: Text | None = None
-    file: Text | None = Field(None, description="A UTF-8 text file beside the suite file or in a folder below it.")
+    text: NotBlank | None = None
+    file: NotBlank | None = Field(None, description="A UTF-8 text file beside the suite file or in a folder below it.")
 
     @model_validator(mode="after")
     def _one_source(self) -> DocumentPart:
@@ -202,15 +202,15 @@ class DocumentPart(Part):
 class ExamplePart(Part):
     """A question with its answer, shown before another."""
 
-    prompt: Text
-    answer: Text
+    prompt: NotBlank
+    answer: NotBlank
 
 
 class ExamplesPart(Part):
     """Examples before the first prompt: fixed ones, or some drawn from a pool by a seed."""
 
     fixed: list[ExamplePart] | None = Field(None, min_length=1)
-    pool: Text | None = Field(None, description=f"A name in `pools`, or `{OWN_POOL}`: the suite's own questions.")
+    pool: NotBlank | None = Field(None, description=f"A name in `pools`, or `{OWN_POOL}`: the suite's own questions.")
     count: Annotated[int, Field(ge=1, le=100)] | None = None
     first: bool = Field(default=False, description="The first ones of the pool; else drawn for each sequence.")
     seed: Annotated[int, Field(ge=0)] = 0
@@ -258,7 +258,7 @@ class PerplexityPart(Part):
 class TurnPart(Part):
     """One prompt. A plain text is short for a turn with nothing but a prompt."""
 
-    prompt: Text
+    prompt: NotBlank
     choices: list[str] | None = Field(None, description="Scored in the place of a reply.", min_length=1)
     contexts: list[str] | None = Field(
         None, description="One prompt for each choice, where they end in the same `continuation`.", min_length=1
@@ -268,17 +268,17 @@ class TurnPart(Part):
         None, description="Which choices are right: places from 0, or texts."
     )
     delimiter: str | None = Field(None, description="In the place of the suite's.")
-    name: Text | None = None
+    name: NotBlank | None = None
     expect: list[Expect] = Field(default=[], description="What the reply is checked for.")
-    reference: Text | None = Field(None, description="A good reply, for scorers and judges.")
+    reference: NotBlank | None = Field(None, description="A good reply, for scorers and judges.")
     parameters: ParameterMap = Field(default={})
     may_repeat: bool = Field(
         default=False, description="Whether the reply before it, given again, is an answer and no failure."
     )
 
 
-Document = Annotated[DocumentPart, BeforeValidator(_document, json_schema_input_type=Text | DocumentPart)]
-Turn = Annotated[TurnPart, BeforeValidator(_turn, json_schema_input_type=Text | TurnPart)]
+_Document = Annotated[DocumentPart, BeforeValidator(_document, json_schema_input_type=NotBlank | DocumentPart)]
+Turn = Annotated[TurnPart, BeforeValidator(_turn, json_schema_input_type=NotBlank | TurnPart)]
 
 
 class SequencePart(Part):
@@ -288,13 +288,13 @@ class SequencePart(Part):
     turns: list[Turn] = Field(min_length=1)
     tags: list[Tag] = []
     mode: Annotated[Mode | None, Field(strict=False)] = None
-    system: Text | None = None
-    messages: Messages | None = Field(None, description="In the place of the suite's messages.")
+    system: NotBlank | None = None
+    messages: _Messages | None = Field(None, description="In the place of the suite's messages.")
     parameters: ParameterMap = Field(default={})
-    documents: list[Document] = []
-    variables: Rows | None = Field(None, description="Rows of values: one sequence per row.")
+    documents: list[_Document] = []
+    variables: _Rows | None = Field(None, description="Rows of values: one sequence per row.")
     measures: list[Measure] | None = Field(None, description="In the place of the suite's measures.")
-    values: dict[VariableName, Cell] = Field(default={}, description="What variants name, beside the row's values.")
+    values: dict[VariableName, _Cell] = Field(default={}, description="What variants name, beside the row's values.")
     delimiter: str | None = Field(None, description="In the place of the suite's.")
     examples: ExamplesPart | None = Field(None, description="In the place of the suite's; null: none.")
     perplexity: PerplexityPart | None = Field(None, description="In the place of the suite's.")
@@ -308,7 +308,7 @@ class AveragePart(Part):
     """A metric over parts of the suite: each tag is a part, and parts count alike unless they weigh by size."""
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,59}$")]
-    metric: Annotated[Text, AfterValidator(_metric)]
+    metric: Annotated[NotBlank, AfterValidator(_metric)]
     parts: list[Tag] = Field(min_length=1, description="Tags, each of which is a part.")
     weight_by_size: bool = Field(default=False, description="Whether sequences count alike, and not parts.")
 
@@ -320,8 +320,8 @@ class VariantPart(Part):
     """
 
     name: Annotated[str, Field(pattern=VARIANT_PATTERN)]
-    system: Text | None = Field(None, description="In the place of every system prompt; null: no system prompt.")
-    prompt: Text | None = Field(None, description="In the place of every prompt, such as 'Be brief. {{prompt}}'.")
+    system: NotBlank | None = Field(None, description="In the place of every system prompt; null: no system prompt.")
+    prompt: NotBlank | None = Field(None, description="In the place of every prompt, such as 'Be brief. {{prompt}}'.")
     parameters: ParameterMap = Field(default={}, description="Over those of suite, sequence and turn.")
 
     @property
@@ -337,18 +337,18 @@ class SuitePart(Part):
     nightjar: Literal[1] = Field(description="Version of this format.")
     name: Annotated[str, Field(pattern=NAME_PATTERN)] | None = Field(None, description="Default: the file's name.")
     description: str = ""
-    licence: Text | None = None
+    licence: NotBlank | None = None
     tags: list[Tag] = []
     mode: Annotated[Mode, Field(strict=False)] = Mode.CHAT
-    system: Text | None = None
-    messages: Messages = Field(
+    system: NotBlank | None = None
+    messages: _Messages = Field(
         default=[], description="Fixed messages before the first prompt, such as examples: the model generates none."
     )
     parameters: ParameterMap = Field(default={})
     documents: list[DocumentPart] = []
-    variables: Rows | None = Field(None, description="Rows of values, for every sequence that names one of them.")
+    variables: _Rows | None = Field(None, description="Rows of values, for every sequence that names one of them.")
     rubric: Annotated[dict[str, Any], AfterValidator(_rubric)] | None = None
-    primary_metric: Annotated[Text, AfterValidator(_metric)] | None = None
+    primary_metric: Annotated[NotBlank, AfterValidator(_metric)] | None = None
     measures: list[Measure] = Field(default=[], description="What replies are measured for beside the usual.")
     delimiter: str | None = Field(
         None, description="Between a prompt and each choice; default: a space in plain text, nothing in a chat."

@@ -11,7 +11,7 @@ from nightjar.jobs.sequences import Expectation
 from nightjar.pipeline.scoring.installed import validate_check
 from nightjar.pipeline.suites.located import Located, Path
 
-Check = tuple[str, Any]
+_Check = tuple[str, Any]
 
 
 def _texts(value: Any) -> list[str]:
@@ -30,11 +30,11 @@ def _text(value: Any) -> str:
     return written(as_promptfoo_writes(value))
 
 
-def _json(value: Any) -> Check:
+def _json(value: Any) -> _Check:
     return ("json_schema", value) if isinstance(value, Mapping) else ("json", "strict")
 
 
-MAPPED: dict[str, Callable[[Any], Check]] = {
+MAPPED: dict[str, Callable[[Any], _Check]] = {
     "equals": lambda value: ("equals", {"all": _text(value), "case": True}),
     "contains": lambda value: ("includes", {"all": _text(value), "case": True}),
     "icontains": lambda value: ("includes", _text(value)),

@@ -10,7 +10,7 @@ from nightjar.jobs.sequences import Sequence, TurnSpec
 from nightjar.pipeline.suites.content import SuiteContent
 from nightjar.pipeline.suites.located import Located, Path
 from nightjar.pipeline.suites.names import passed_over, sequence_id, unique_id
-from nightjar.pipeline.suites.native_file import Text
+from nightjar.pipeline.suites.native_file import NotBlank
 from nightjar.pipeline.suites.variables import documents_in
 
 
@@ -18,7 +18,7 @@ class Prompt(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
 
     name: str | None = None
-    text: Text
+    text: NotBlank
 
 
 def read_storybench(source: Located, name: str) -> SuiteContent:

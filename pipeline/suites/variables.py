@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from nightjar.jobs.placeholders import PLACEHOLDER, Row, fill_text
+from nightjar.jobs.placeholders import PLACEHOLDER, RowValues, fill_text
 from nightjar.jobs.sequences import DOCUMENT_PLACEHOLDER
 from nightjar.jobs.variants import OWN, Variant
 
@@ -29,7 +29,7 @@ def names_in_variant(variant: Variant) -> set[str]:
     return names_in([variant.system or "", variant.prompt or ""]) - set(OWN)
 
 
-def fill(value: Any, row: Row) -> Any:
+def fill(value: Any, row: RowValues) -> Any:
     """The value with a row's values filled in. A text that is just one placeholder becomes the value itself."""
     if isinstance(value, str):
         whole = PLACEHOLDER.fullmatch(value)

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from nightjar.jobs.documents import Run
     from nightjar.pipeline.report.data.run_report import RunReport
     from nightjar.pipeline.runs.producer import Enqueued
-    from nightjar.scripts.outlook import Phase, RunOutlook
+    from nightjar.scripts.outlook import OutlookPhase, RunOutlook
     from nightjar.scripts.session import Session
     from nightjar.scripts.views.progress import EvalProgress
     from nightjar.workers.library.find import ModelEntry
@@ -132,7 +132,7 @@ async def run_evaluation(wanted: Evaluation, *, yes: bool = True, opens: bool = 
     if opens:
         check_opens(formats)
     async with open_session(redis=True, log_file="eval.log") as session:
-        later: list[Phase] = []
+        later: list[OutlookPhase] = []
         asks = not yes
 
         async def agreeing(enqueued: Enqueued, entries: list[ModelEntry], judges: list[ModelEntry]) -> None:
@@ -229,7 +229,7 @@ async def generate_shown(
     session: Session,
     *,
     quiet: bool,
-    later: Iterable[Phase] = (),
+    later: Iterable[OutlookPhase] = (),
     asks: bool = False,
 ) -> dict[str, str]:
     """Generates and judges with progress on a terminal; the models that could not be served, with the reason.

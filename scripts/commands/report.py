@@ -55,8 +55,8 @@ def report(
         typer.Option(
             "--failing",
             metavar="KIND",
-            help="junit: what counts as a failure: gates, checks, replies (empty, degenerate), missing; repeatable. "
-            "Default: all.",
+            help="junit: what counts as a failure: gates, checks, replies (empty, degenerate, the one before again), "
+            "missing; repeatable. Default: all.",
         ),
     ] = None,
     as_json: Json = False,

@@ -128,6 +128,7 @@ async def _serve(listening: Listening, *, beside: tuple[str, ...] | None, open_:
     from nightjar.scripts.doctor.apart import checks_apart
     from nightjar.scripts.enforceable import check_enforceable
     from nightjar.scripts.noting_machine import noting_machine
+    from nightjar.scripts.prompts_apart import prompts_apart
     from nightjar.scripts.publishing_models import publishing_known
     from nightjar.scripts.session import open_session
     from nightjar.web.app import create_app
@@ -152,12 +153,15 @@ async def _serve(listening: Listening, *, beside: tuple[str, ...] | None, open_:
             mongo_url=session.urls.mongo,
             checks=checks_apart,
             cleanup=cleanup_apart,
+            prompts=prompts_apart,
             enforceable=check_enforceable,
         )
         stack.push_async_callback(app_.state.site.heavy.close)
         stack.push_async_callback(app_.state.site.pulls.close)
         stack.push_async_callback(app_.state.site.verifications.close)
         stack.push_async_callback(app_.state.site.nearest.close)
+        if app_.state.site.prompts is not None:
+            stack.push_async_callback(app_.state.site.prompts.close)
         await stack.enter_async_context(app_.state.site.live)
         await stack.enter_async_context(app_.state.site.feed)
         await stack.enter_async_context(noting_machine(session))

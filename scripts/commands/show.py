@@ -156,7 +156,7 @@ async def _rendered(
     from nightjar.jobs.documents import SequenceDocument
     from nightjar.jobs.variants import varied
     from nightjar.jobs.withheld import WHY_WITHHELD
-    from nightjar.scripts.rendering import render_prompts
+    from nightjar.scripts.rendering import JobPrompts, render_prompts
 
     shown, notes = [], []
     for job, transcript in zip(jobs, transcripts, strict=True):
@@ -166,14 +166,16 @@ async def _rendered(
             notes.append(WHY_WITHHELD)
             shown.append(transcript)
             continue
-        texts: list[str | None] = []
+        prompts = JobPrompts(texts=[])
         try:
             sequence = varied(document.sequence, run.variant(job.variant))
-            texts = await asyncio.to_thread(render_prompts, run, job, sequence, session.settings)
+            prompts = await asyncio.to_thread(render_prompts, run, job, sequence, session.settings)
         except NightjarError as error:
             notes.append(f"{job.model}: its prompts can't be rendered here: {error}")
+        texts = prompts.texts
         if None in texts:
             notes.append(f"{job.model}: turn {texts.index(None) + 1} was written by another template or version.")
         turns = [replace(turn, rendered=text) for turn, text in zip(transcript.turns, texts, strict=False)]
-        shown.append(replace(transcript, turns=(*turns, *transcript.turns[len(turns) :])))
+        whole = (*turns, *transcript.turns[len(turns) :])
+        shown.append(replace(transcript, turns=whole, under_way=prompts.under_way))
     return shown, list(dict.fromkeys(notes))

@@ -65,7 +65,7 @@ FILES = set(
     "candidates file folder model out projector reference_file rubric source suite system template text".split()
 )
 """Parameters that take, or also take, a path."""
-Names = Callable[[Wanted], Iterable[str]]
+_Names = Callable[[Wanted], Iterable[str]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,7 +76,7 @@ class Completion:
     files: bool = False
 
 
-def next_words(root: Any, line: Sequence[str], names: Names) -> Completion:
+def next_words(root: Any, line: Sequence[str], names: _Names) -> Completion:
     """Completes the last word of a line, which may be empty; the words before it are the command's, without its name.
 
     `root`: the group of all commands.
@@ -150,7 +150,7 @@ def _argument(command: Any, position: int) -> Any | None:
     return arguments[-1] if arguments and arguments[-1].nargs == -1 else None
 
 
-def _values(parameter: Any, path: str, begun: str, names: Names) -> Completion:
+def _values(parameter: Any, path: str, begun: str, names: _Names) -> Completion:
     wanted = BY_PLACE.get((path, parameter.name))
     wanted = wanted or BY_METAVAR.get(parameter.metavar or "") or BY_NAME.get(parameter.name)
     words = () if wanted is None else _beginning(names(wanted), begun).words

@@ -70,25 +70,27 @@ def _turn(screen: Console, number: int, transcripts: Sequence[ShownTranscript], 
     """A prompt is written again where a summary made it another one for the next model."""
     _line(screen, f"\nTurn {number}", "bold")
     before: str | None = None
+    repeated = any(other.repeat > 1 for other in transcripts)
     for transcript in transcripts:
         there = next((turn for turn in transcript.turns if turn.number == number), None)
         if there is not None and there.prompt != before:
             before = there.prompt
             _text(screen, before, "cyan")
         mark = marks.get(transcript.contestant) if transcript.repeat == 1 else None
-        _reply(screen, transcript, there, mark, repeated=any(other.repeat > 1 for other in transcripts))
+        if there is None:
+            _no_reply(screen, transcript, number, repeated=repeated)
+        else:
+            _reply(screen, transcript, there, mark, repeated=repeated)
+
+
+def _name(transcript: ShownTranscript, *, repeated: bool) -> str:
+    return transcript.contestant + (f", repeat {transcript.repeat}" if repeated else "")
 
 
 def _reply(
-    screen: Console, transcript: ShownTranscript, turn: ShownTurn | None, mark: ReplyMark | None, *, repeated: bool
+    screen: Console, transcript: ShownTranscript, turn: ShownTurn, mark: ReplyMark | None, *, repeated: bool
 ) -> None:
-    name = transcript.contestant + (f", repeat {transcript.repeat}" if repeated else "")
-    if turn is None:
-        _line(screen, f"\n{name}: no reply; its job is {transcript.status}", "bold")
-        if transcript.reason:
-            _text(screen, transcript.reason, "red")
-        return
-    _head(screen, name, turn, mark)
+    _head(screen, _name(transcript, repeated=repeated), turn, mark)
     for line in _prompt_facts(transcript, turn):
         _text(screen, line, "dim")
     if turn.rendered is not None:
@@ -103,6 +105,15 @@ def _reply(
         _text(screen, turn.reply.strip())
     for line in _scores(turn):
         _text(screen, line, "magenta")
+
+
+def _no_reply(screen: Console, transcript: ShownTranscript, number: int, *, repeated: bool) -> None:
+    name = _name(transcript, repeated=repeated)
+    _line(screen, f"\n{name}: no reply; its job is {transcript.status}", "bold")
+    if transcript.reason:
+        _text(screen, transcript.reason, "red")
+    if transcript.under_way is not None and number == len(transcript.turns) + 1:
+        _text(screen, f"The prompt as rendered:\n{transcript.under_way}", "dim")
 
 
 def _head(screen: Console, name: str, turn: ShownTurn, mark: ReplyMark | None) -> None:

@@ -14,6 +14,7 @@ import pymongo
 import pytest
 import redis
 
+from nightjar.pipeline.exports.formats import BUILDERS
 from tests.fake_endpoint import MODEL_AT_FAKE, FakeEndpoint, fake_endpoint
 from tests.home import DATABASE, Home, eventually
 
@@ -49,6 +50,9 @@ PAGES = (
     "/stats",
     "/health",
     "/v1/models",
+    "/costs",
+    "/metrics",
+    "/policies/alias:chat@1",
     "/api/status",
     "/api/runs",
     "/api/runs/leaks",
@@ -56,6 +60,7 @@ PAGES = (
     "/api/workers",
     "/api/openapi.json",
 )
+FORMATS = ("html", "json", "csv", "markdown", *BUILDERS)
 
 
 def found_in(text: str | bytes) -> list[str]:
@@ -130,9 +135,9 @@ def evaluated(home: Home, fake: FakeEndpoint, folder: Path) -> list[str]:
     fake.says = f"Something is wrong with your key {KEY}."
     done = [home.run("eval", *EVAL, "-m", CLOUD, "--name", "leaks", "--out", str(folder / "out"))]
     assert done[0].returncode == 0, done[0].stdout + done[0].stderr
-    formats = "html,json,csv,markdown,inspect"
+    home.ok("router", "alias", "chat", CLOUD)
     done += [
-        home.run("report", "leaks", "--format", formats, "--out", str(folder / "out")),
+        *(home.run("report", "leaks", "--format", form, "--out", str(folder / "out")) for form in FORMATS),
         home.run("run", "export", "leaks", "--out", str(folder / "leaks.run")),
         home.run("run", "show", "leaks"),
         home.run("show", "leaks"),

@@ -14,7 +14,9 @@ from tests.fake_endpoint import KEY, MODEL_AT_FAKE, FakeEndpoint
 from tests.home import Home, eventually
 
 WITHIN_S = 120.0
-DEMO, CLOUD = "nightjar-demo", "cloud"
+DEMO, CLOUD, JUDGE, VECTORS = "nightjar-demo", "cloud", "examiner", "vectors"
+TALKS = ("who-is-the-hero", "hero-as-json")
+"""Conversations in which a reply has one before it."""
 EVAL = ("--suite", "checkable", "--only", "small", "--set", "max_tokens=24")
 
 
@@ -56,26 +58,50 @@ def test_an_endpoint_is_listed_and_tried(home: Home, fake: FakeEndpoint) -> None
     assert f"{CLOUD} answer at fake" in in_use.stderr
 
 
-def test_local_and_remote_are_compared_in_one_run_and_the_report_has_the_costs(
+def test_subjects_judge_and_embedder_are_local_and_remote_in_one_run_and_each_is_paid_for(
     home: Home, fake: FakeEndpoint, tmp_path: Path
 ) -> None:
-    before = len(fake.paid)
+    """Each role's requests are in the ledger, settled, and cost what their endpoint counted; the report has them."""
+    home.ok("model", "add", JUDGE, "--endpoint", "fake", "--model", "fake-judge", "--tag", "judge")
+    home.ok("model", "add", VECTORS, "--endpoint", "fake", "--model", "fake-vectors", "--kind", "embedding")
+    (home.folder / "rubric.yaml").write_text(
+        "criteria:\n  - {name: voice, description: Somebody speaks., scale: {0: Nobody., 1: Somebody.}}\n", "utf-8"
+    )
+    begun = len(fake.charges)
     done = home.run(
-        "eval", *EVAL, "-m", DEMO, "-m", CLOUD, "--name", "both", "--out", str(tmp_path), "-f", "json", "-f", "html"
+        *("eval", *EVAL, "-m", DEMO, "-m", CLOUD, "--judge", JUDGE, "--rubric", "rubric.yaml"),
+        *("--embed-model", VECTORS, "--name", "both", "--out", str(tmp_path), "-f", "json", "-f", "html"),
     )
     assert done.returncode == 0, done.stdout + done.stderr
+    assert "will cost about" in done.stdout + done.stderr
     report = json.loads((tmp_path / "both.json").read_text("utf-8"))
     assert [model["name"] for model in report["models"]] == [DEMO, CLOUD]
     assert all(model["turns_missing"] == 0 for model in report["models"])
-    [cost] = report["costs"]
-    paid = fake.paid[before:]
-    expected = sum(use["prompt_tokens"] * 1_000 + use["completion_tokens"] * 2_000 for use in paid) / 1e6
-    assert cost["usd"] == pytest.approx(expected)
-    assert (cost["requests"], cost["estimated"], cost["unpriced"]) == (len(paid), 0, 0)
+    turns = [turn for job in report["jobs"] for turn in job["turns"]]
+    assert {turn["scores"]["judge.voice"]["value"] for turn in turns} == {1}
+    similar = [
+        turn["scores"]["embedding_previous"]["value"]
+        for job in report["jobs"]
+        for turn in job["turns"][1:]
+        if job["sequence"] in TALKS
+    ]
+    assert len(similar) == 2 * 3
+    assert all(0 < value <= 1.000001 for value in similar)
+    [run] = home.find("runs", name="both")
+    entries = home.find("expenses", run=run["_id"])
+    assert all(entry["settled"] and not entry["lost"] for entry in entries)
+    costs = {(cost["model"], cost["role"]): cost for cost in report["costs"]}
+    assert costs.keys() == {(CLOUD, "replies"), (JUDGE, "verdicts"), (VECTORS, "embeddings")}
+    there = {CLOUD: MODEL_AT_FAKE, JUDGE: "fake-judge", VECTORS: "fake-vectors"}
+    for (model, _), cost in costs.items():
+        uses = [use for name, use in fake.charges[begun:] if name == there[model]]
+        expected = sum(use["prompt_tokens"] * 1_000 + use.get("completion_tokens", 0) * 2_000 for use in uses) / 1e6
+        assert cost["usd"] == pytest.approx(expected), model
+        assert (cost["requests"], cost["estimated"], cost["unpriced"], cost["open"]) == (len(uses), 0, 0, 0), model
+        assert sum(entry["usd"] for entry in entries if entry["model"] == model) == pytest.approx(expected)
     assert "<h3>Costs</h3>" in (tmp_path / "both.html").read_text("utf-8")
-    assert "will cost about" in done.stdout + done.stderr
-    [run] = [run for run in json.loads(home.ok("status", "--json"))["runs"] if run["name"] == "both"]
-    assert run["cost_usd"] == pytest.approx(expected)
+    [row] = [row for row in json.loads(home.ok("status", "--json"))["runs"] if row["name"] == "both"]
+    assert row["cost_usd"] == pytest.approx(sum(cost["usd"] for cost in costs.values()))
     compared = home.ok("compare", f"both:{DEMO}", f"both:{CLOUD}")
     assert "US dollars a conversation" in compared
     assert "US dollars a sequence" in compared

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
+import subprocess
+import sys
+import sysconfig
 from pathlib import Path
 
 from junitparser import Error, Failure, JUnitXml
@@ -62,6 +66,69 @@ def test_which_of_my_three_models_writes_better(shell: Shell, tmp_path: Path) ->
     assert "Worst by checks: " in shell.ok("show", "which").partition("\ncurt  (")[2]
     compared = shell.json("compare", "which:calm", "which:curt")["comparisons"]
     assert compared[0]["metrics"][0]["verdict"] == "worse"
+
+
+def test_the_first_command_of_the_readme(shell: Shell, tmp_path: Path) -> None:
+    """As it stands there, on files of the demo model and two of the prompts: judged, with a sentence at the end."""
+    page = (PROJECT / "README.md").read_text("utf-8")
+    [line] = re.findall(r"^nightjar (eval --suite stories .*--judge .*)$", page, flags=re.MULTILINE)
+    for number, name in enumerate(("one.gguf", "other.gguf", "judge.gguf")):
+        assert name in line
+        (shell.folder / name).write_bytes(DEMO_MODEL.read_bytes() + b"x" * number)  # another file is another model
+    quick = ("--limit", "2", "--set", "max_tokens=24", "--name", "first", "--yes", "--out", tmp_path, "-f", "json,html")
+    printed = together(shell.ok(*line.split(), *quick))
+    report = json.loads((tmp_path / "first.json").read_text("utf-8"))
+    assert [model["name"] for model in report["models"]] == ["one", "other"]
+    assert all(model["turns_missing"] == 0 for model in report["models"])
+    [judge] = report["judging"]["judges"]
+    assert judge["asked"] > 0
+    assert report["judging"]["rubric"]["criteria"][0]["name"] == "request"
+    turns = [turn["scores"] for job in report["jobs"] for turn in job["turns"]]
+    assert turns
+    assert all("judge" in scores and "checks" in scores for scores in turns)
+    assert together(report["answer"]) in printed, "the end is a sentence"
+
+
+def made_checkout(place: Path) -> Path:
+    """A clone as `make demo` leaves it, but that its .venv takes the dependencies of the one that runs the tests."""
+    tracked = subprocess.run(["git", "ls-files", "-z"], cwd=PROJECT, capture_output=True, text=True, check=True).stdout
+    for name in filter(None, tracked.split("\0")):
+        source = PROJECT / name
+        if not name.startswith(("tests/", "docs/")) and (source.is_symlink() or source.is_file()):
+            (place / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(source, place / name, follow_symlinks=False)
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", place / ".venv"], check=True, timeout=240)
+    [site] = (place / ".venv").glob("lib/python*/site-packages")
+    (site / "dependencies.pth").write_text(f"{place}\n{sysconfig.get_path('purelib')}\n")
+    program = place / ".venv/bin/nightjar"
+    program.write_text(f"#!{place}/.venv/bin/python\nfrom nightjar.scripts.cli import main\n\nmain()\n")
+    program.chmod(0o755)
+    return place
+
+
+def test_cron_gives_nothing_but_the_line(home: Home, tmp_path: Path) -> None:
+    """README's line of a crontab: scripts/enqueue of a checkout, its .venv, its .env, a MongoDB that runs elsewhere."""
+    home.ok("services", "up")
+    checkout, user = made_checkout(tmp_path / "clone"), tmp_path / "user"
+    addresses = f"NIGHTJAR_MONGO_URL={home.url('mongo')}\nNIGHTJAR_REDIS_URL={home.url('redis')}\n"
+    (checkout / ".env").write_text(addresses, "utf-8")
+    (checkout / ".env").chmod(0o600)
+    page = (PROJECT / "README.md").read_text("utf-8")
+    [line] = re.findall(r"^0 1 \* \* \*  /opt/nightjar/(scripts/enqueue .*)$", page, flags=re.MULTILINE)
+    line = f"{checkout}/{line.replace('qwen3-8b', 'nightjar-demo')}"
+    user.mkdir()
+    given = {"HOME": str(user), "LOGNAME": "somebody", "SHELL": "/bin/sh", "PATH": "/usr/bin:/bin"}
+    for folder in (user, Path("/")):
+        done = subprocess.run(
+            ["/bin/sh", "-c", line], cwd=folder, env=given, stdin=subprocess.DEVNULL, capture_output=True, timeout=120
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert "no worker of nightjar-demo was seen" in together(done.stdout.decode()), "cron mails it"
+    [run] = home.find("runs")  # the same name is the same run
+    assert re.fullmatch(r"nightly-\d{4}-\d\d-\d\d", run["name"])
+    assert len(home.find("jobs", run=run["_id"], status="PENDING")) == run["jobs_total"] > 0
+    assert list(user.iterdir()) == [], "nothing is made where cron happens to be"
+    assert not list((checkout / ".nightjar").glob("services/*.json")), "no server of its own was started"
 
 
 def test_two_hosts_cron_and_gates_for_ci(home: Home, tmp_path: Path) -> None:

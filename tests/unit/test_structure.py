@@ -56,9 +56,26 @@ def sources() -> Iterator[tuple[str, ast.Module]]:
 
 
 def public_names(tree: ast.Module) -> Iterator[str]:
+    """Of functions, classes and names of types; type variables are their files' own."""
     for node in tree.body:
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) and not node.name.startswith("_"):
-            yield node.name
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            name = node.name
+        elif isinstance(node, ast.Assign | ast.AnnAssign) and not _is_type_variable(node.value):
+            name = _type_name(node.targets[0] if isinstance(node, ast.Assign) else node.target)
+        else:
+            continue
+        if name and not name.startswith("_"):
+            yield name
+
+
+def _type_name(target: ast.expr) -> str:
+    """A type's name is written LikeThis, and a constant's LIKE_THIS."""
+    name = target.id if isinstance(target, ast.Name) else ""
+    return name if name[:1].isupper() and name.upper() != name else ""
+
+
+def _is_type_variable(value: ast.expr | None) -> bool:
+    return isinstance(value, ast.Call) and isinstance(value.func, ast.Name) and value.func.id == "TypeVar"
 
 
 def raw_accesses(tree: ast.AST) -> int:
@@ -73,7 +90,7 @@ def raw_accesses(tree: ast.AST) -> int:
 
 
 def test_a_public_name_means_one_thing() -> None:
-    """Functions and classes; a command is named after what is typed, and its file says which."""
+    """Functions, classes and types; a command is named after what is typed, and its file says which."""
     homes: dict[str, list[str]] = defaultdict(list)
     for path, tree in sources():
         if not path.startswith("scripts/commands/"):
@@ -82,6 +99,20 @@ def test_a_public_name_means_one_thing() -> None:
     twice = {name: paths for name, paths in homes.items() if len(paths) > 1}
     assert {name: paths for name, paths in twice.items() if name not in SHARED_NAMES} == {}
     assert set(twice) == set(SHARED_NAMES), "an exception that nobody needs goes"
+
+
+@pytest.mark.parametrize(
+    ("code", "names"),
+    [
+        ("def f(): ...\nasync def g(): ...\nclass C: ...", ["f", "g", "C"]),
+        ("Row = dict[str, int]\nRows: TypeAlias = list[Row]", ["Row", "Rows"]),
+        ("Text = Annotated[str, 1]\nDone = Literal[True]", ["Text", "Done"]),
+        ("_Row = dict[str, int]\ndef _f(): ...", []),
+        ("MOST = 3\nlog = 1\nT = TypeVar('T')\nKey = TypeVar('Key')\na.Row = 1", []),
+    ],
+)
+def test_the_search_for_public_names_finds_them(code: str, names: list[str]) -> None:
+    assert list(public_names(ast.parse(code))) == names
 
 
 def test_every_file_opens_with_what_lives_there() -> None:

@@ -44,8 +44,9 @@ async def _work(answers: Any) -> None:
             signal.alarm(task["limit_s"])
             answer: dict[str, str | None] = {}
             try:
-                text = await WORK[task["kind"]](database, *task["arguments"])
-                await asyncio.to_thread(Path(task["file"]).write_text, text, "utf-8")
+                made = await WORK[task["kind"]](database, *task["arguments"])
+                content = made if isinstance(made, bytes) else made.encode("utf-8", "backslashreplace")
+                await asyncio.to_thread(Path(task["file"]).write_bytes, content)
                 answer["error"] = None
             except (NightjarError, DatabaseError, MemoryError) as error:
                 answer["error"] = cut_error(str(error) or type(error).__name__)

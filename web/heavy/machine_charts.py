@@ -16,7 +16,7 @@ BUCKETS = 144
 GIB = 2**30
 SERIES = 8
 """Lines of a chart; more would share colours."""
-Values = dict[str, dict[int, list[float]]]
+_Values = dict[str, dict[int, list[float]]]
 """Line -> bucket -> what was measured in it."""
 
 
@@ -97,7 +97,7 @@ def machine_charts(readings: Sequence[MachineReading], *, now: datetime, span: t
 def _chart(quantity: Quantity, readings: Sequence[MachineReading], now: datetime, span: timedelta) -> Chart | None:
     width = max(span / BUCKETS, timedelta(minutes=1))
     begin, count = now - span, round(span / width)
-    lines: Values = defaultdict(lambda: defaultdict(list))
+    lines: _Values = defaultdict(lambda: defaultdict(list))
     for reading in readings:
         bucket = int((reading.at - begin) / width)
         if 0 <= bucket <= count:

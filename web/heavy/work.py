@@ -27,6 +27,7 @@ from nightjar.pipeline.report.page.trend_page import render_trend
 from nightjar.pipeline.search.duplicates import find_equal_replies
 from nightjar.pipeline.search.question import SearchQuestion
 from nightjar.pipeline.search.start import search
+from nightjar.web.heavy.export_work import write_export, write_run_file
 from nightjar.web.heavy.machine_work import write_machine_charts
 from nightjar.web.heavy.model_work import write_hub_search, write_model, write_recommendations
 from nightjar.web.heavy.suite_work import write_suite
@@ -144,9 +145,11 @@ def _pictures(folder: str, home: str) -> PictureModel:
     return PictureModel(Path(folder), DigestCache(Path(home) / "digests.json"))
 
 
-WORK: Mapping[str, Callable[..., Awaitable[str]]] = {
+WORK: Mapping[str, Callable[..., Awaitable[str | bytes]]] = {
     "report": write_report,
     "report-json": write_report_json,
+    "export": write_export,
+    "run-file": write_run_file,
     "compare": write_comparison,
     "turns-beside": write_turns_beside,
     "trend": write_trend_page,

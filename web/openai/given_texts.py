@@ -26,7 +26,7 @@ from nightjar.web.site import site_of
 
 MOST_IDS = 500_000
 """Of all prompts of one request; more would not fit into one document of MongoDB."""
-Prompt = str | list[int]
+_Prompt = str | list[int]
 
 
 def is_given_text(asked: CompletionRequest) -> bool:
@@ -77,7 +77,7 @@ def completion_tasks(asked: CompletionRequest, model: str, user: str, default_to
     ]
 
 
-def _prompt(prompt: Prompt) -> dict[str, Any]:
+def _prompt(prompt: _Prompt) -> dict[str, Any]:
     return {"text": prompt} if isinstance(prompt, str) else {"ids": prompt}
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from time import monotonic
 from typing import Any
 
+from nightjar.config.counting import are
 from nightjar.jobs.documents import Run
 from nightjar.jobs.lookup import find_run
 from nightjar.jobs.status.run import newest_run_names
@@ -64,8 +65,11 @@ class ComparePage(Sheet):
 
 
 async def build_compare(visit: Visit) -> ComparePage:
-    """`base`, `other`, `turns` and `page` are in the address; without the first two they are asked for."""
-    base, other = visit.one("base"), visit.one("other")
+    """`base`, `other`, `turns` and `page` are in the address; without the first two they are asked for.
+
+    Two `run` stand for them, of which the older is the base.
+    """
+    base, other, said = await _chosen(visit)
     which = visit.one("turns")
     runs = await newest_run_names(CHOICES, visit.site.database)
     shown = (
@@ -80,7 +84,7 @@ async def build_compare(visit: Visit) -> ComparePage:
     form = Form(path="/compare", submit="Compare", fields=fields)
     asked_for = Section(id="which", heading="Which runs", form=form, empty="" if runs else "No run yet.")
     if not base or not other:
-        return ComparePage(title="Compare", sections=(asked_for,))
+        return ComparePage(title="Compare", said=said, sections=(asked_for,))
     before, after = [await find_run(name, visit.site.database) for name in (base, other)]
     at = page_number(visit.one("page"))
     numbers, turns = await _look(visit, before, after, (ALL if which == ALL else "changed", str(at)))
@@ -102,6 +106,16 @@ async def build_compare(visit: Visit) -> ComparePage:
             if there
         ),
     )
+
+
+async def _chosen(visit: Visit) -> tuple[str, str, tuple[Said, ...]]:
+    """The base and the other, each empty where it is not chosen, and what is wrong with the choice."""
+    chosen = [await find_run(name, visit.site.database) for name in visit.many("run")]
+    if len(chosen) == 2:
+        base, other = sorted(chosen, key=lambda run: run.created_at)
+        return base.name, other.name, ()
+    wrong = f"Two runs are compared; {len(chosen)} {are(len(chosen))} chosen."
+    return visit.one("base"), visit.one("other"), (Said(text=wrong, level="warning"),) if chosen else ()
 
 
 async def _look(visit: Visit, before: Run, after: Run, asked: tuple[str, str]) -> list[dict[str, Any] | None]:

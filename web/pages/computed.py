@@ -7,7 +7,7 @@ from pathlib import Path
 from fastapi import HTTPException, Request
 from fastapi.responses import FileResponse, Response
 
-from nightjar.config.errors import UnknownNameError, UsageError
+from nightjar.config.errors import UnknownNameError, UsageError, suggest
 from nightjar.jobs.documents import Run
 from nightjar.jobs.lookup import find_run, suite_names
 from nightjar.jobs.mongo import Database
@@ -18,13 +18,27 @@ from nightjar.web.heavy.pool import HeavyTask
 from nightjar.web.pages.declare import Visit, page
 from nightjar.web.pages.words import linked, made_table, path_to, run_address
 from nightjar.web.routing import Route
-from nightjar.web.sheet import Said, Section, Sheet
+from nightjar.web.sheet import Link, Said, Section, Sheet
 from nightjar.web.site import site_of
 
 COMPUTING = "This is being computed; the page shows it as soon as it is there."
 LOCKED = {"content-security-policy": "sandbox allow-scripts allow-popups; frame-ancestors 'self'"}
 """Of a document in a frame: an origin of its own, which may ask us for nothing. What it may load it says itself."""
 CHOICES = 200
+REPORT_SECTIONS = {
+    "models-section": "Models",
+    "results": "Results",
+    "charts": "Charts",
+    "fidelity-section": "Fidelity",
+    "judges-section": "Judges",
+    "read": "Worth reading",
+    "doubt": "Uncertainty",
+    "speed-section": "Speed",
+    "failures-section": "Failures",
+    "transcripts": "Transcripts",
+    "provenance": "Provenance",
+}
+"""Of the report's page, in its order, by the ids they have there."""
 
 
 async def report_task(run: Run) -> HeavyTask:
@@ -40,13 +54,32 @@ async def report_task(run: Run) -> HeavyTask:
     return HeavyTask(kind="report", arguments=(run.id,), version="|".join(map(str, parts)))
 
 
+def report_section(run: Run) -> Section:
+    """Links to the sections that the report of such a run has."""
+    left_out = set()
+    if not run.judging.judges:
+        left_out.add("judges-section")
+    if run.fidelity is None:
+        left_out.add("fidelity-section")
+    links = tuple(
+        Link(text=title, href=run_address(run.name, "report", section=section))
+        for section, title in REPORT_SECTIONS.items()
+        if section not in left_out
+    )
+    return Section(id="report", heading="Report", links=links)
+
+
 async def build_report(visit: Visit) -> Sheet:
-    """The report of a run that has ended, locked up in a frame."""
+    """The report of a run that has ended, locked up in a frame. `section` is the one to begin with."""
     run = await find_run(visit.path["name"], visit.site.database)
+    section = visit.one("section")
+    if section and section not in REPORT_SECTIONS:
+        raise UsageError(f"A report has no section {section!r}. {suggest(section, REPORT_SECTIONS, 'section')}")
     if run.outcome.finished_at is None:
         raise UsageError(f"Run {run.name!r} is {run.status}; its report comes with its end.")
     ready = await visit.site.heavy.look(await report_task(run))
-    return _framed(f"Report of {run.name}", run_address(run.name, "report", "document"), ready)
+    document = run_address(run.name, "report", "document")
+    return _framed(f"Report of {run.name}", f"{document}#{section}" if section else document, ready)
 
 
 async def build_trend(visit: Visit) -> Sheet:

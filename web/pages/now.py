@@ -8,11 +8,12 @@ from nightjar.config.counting import how_many
 from nightjar.jobs.documents import Run
 from nightjar.jobs.runs import control
 from nightjar.jobs.states import EVALUATIONS, TERMINAL_RUNS, RunStatus
+from nightjar.jobs.status.results import read_results_of
 from nightjar.jobs.status.views import Overview
 from nightjar.web.auth.roles import Action
 from nightjar.web.overview import site_overview
 from nightjar.web.pages.declare import Done, Visit, page, post_action
-from nightjar.web.pages.rows import dead_rows, queue_rows, run_rows, troubles, worker_rows
+from nightjar.web.pages.rows import dead_rows, ended_rows, queue_rows, run_rows, troubles, worker_rows
 from nightjar.web.pages.words import path_to
 from nightjar.web.sheet import Button, Link, Section, Sheet
 
@@ -35,6 +36,7 @@ async def build_now(visit: Visit) -> NowPage:
     overview = await site_overview(visit.site)
     working = [run for run in overview.runs if run.status not in TERMINAL_RUNS]
     ended = [run for run in overview.runs if run.status in TERMINAL_RUNS]
+    results = await read_results_of([run.id for run in ended], visit.site.database)
     lead = EMPTY
     if overview.runs:
         speed = sum(worker.tokens_per_s for worker in overview.workers)
@@ -52,7 +54,7 @@ async def build_now(visit: Visit) -> NowPage:
         Section(
             id="ended",
             heading="Ended last",
-            table=run_rows(ended, "ended-runs"),
+            table=ended_rows(ended, results),
             empty="No run has ended yet.",
             links=(Link(text="Every run", href="/runs"),),
         ),

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+from nightjar.jobs.status.results import RunResult
 from nightjar.jobs.status.views import Overview, RunView, WorkerView
 from nightjar.pipeline.report.data.numbers import ABSENT
 from nightjar.pipeline.report.page.grid import Cell, Table
+from nightjar.web.pages.result_cells import RESULT_COLUMNS, result_cells
 from nightjar.web.pages.words import duration, linked, made_table, run_address, whole_number
 from nightjar.web.sheet import Said
 
 RUN_COLUMNS = ("run", "status", "done>", "open>", "failed>", "turns>", "ETA>")
+ENDED_COLUMNS = ("run", "status", *RESULT_COLUMNS, "done>", "failed>")
 WORKER_COLUMNS = ("worker", "model", "state", "slots>", "tokens/s in total>", "last beat>")
 
 
@@ -33,6 +36,16 @@ def _run_row(run: RunView) -> tuple[Cell | str, ...]:
         Cell(text=whole_number(run.turns["committed"]), note=f"{whole_number(empty)} empty" if empty else ""),
         duration(run.eta_s),
     )
+
+
+def ended_rows(runs: Sequence[RunView], results: Mapping[str, RunResult]) -> Table | None:
+    """A line a run that has ended, with what came of it; None where there is none."""
+    return made_table("ended-runs", ENDED_COLUMNS, (_ended_row(run, results.get(run.id, RunResult())) for run in runs))
+
+
+def _ended_row(run: RunView, result: RunResult) -> tuple[Cell | str, ...]:
+    name, status, done, _, failed, *_ = _run_row(run)
+    return name, status, *result_cells(result, run.all_costs), done, failed
 
 
 def worker_rows(workers: Sequence[WorkerView]) -> Table | None:

@@ -10,6 +10,7 @@ from nightjar.jobs.lookup import find_run
 from nightjar.jobs.nights.baselines import baselines_by_suite
 from nightjar.jobs.runs.control import pinned_runs
 from nightjar.jobs.states import TERMINAL_RUNS, JobKind, JobStatus, RunStatus
+from nightjar.jobs.status.attempts import troubled_jobs
 from nightjar.jobs.status.grid import SequenceCell, sequence_grid
 from nightjar.jobs.status.run import RunDetail, RunModelView, describe_run
 from nightjar.jobs.status.views import RunView
@@ -17,8 +18,11 @@ from nightjar.pipeline.report.data.numbers import ABSENT
 from nightjar.pipeline.report.page.grid import Cell, Table
 from nightjar.web.auth.roles import Action
 from nightjar.web.overview import site_overview
+from nightjar.web.pages.computed import report_section
 from nightjar.web.pages.declare import Visit, page
+from nightjar.web.pages.job import job_title, troubled_rows
 from nightjar.web.pages.rows import queue_rows, troubles
+from nightjar.web.pages.run_buttons import control_buttons
 from nightjar.web.pages.words import duration, linked, made_table, run_address, whole_number
 from nightjar.web.sheet import Button, Choice, Field, Form, Link, NamedFact, Section, Sheet, named_facts
 from nightjar.workers.library.registry import read_registry
@@ -26,6 +30,7 @@ from nightjar.workers.library.registry import read_registry
 GRID_ROWS = 200
 """Sequences shown in the grid; transcripts have all of them."""
 WRITING_ROWS = 32
+TROUBLED_ROWS = 50
 REPORTED = TERMINAL_RUNS | {RunStatus.JUDGING}
 
 
@@ -54,8 +59,10 @@ async def build_run(visit: Visit) -> RunPage:
     pinned = await pinned_runs(database)
     baseline_of = [suite for suite, baseline in (await baselines_by_suite()).items() if baseline.run == run.id]
     links = [Link(text="Transcripts", href=run_address(run.name, "transcripts"))]
-    if run.outcome.finished_at is not None:
+    ended = run.outcome.finished_at is not None
+    if ended:
         links.append(Link(text="Report", href=run_address(run.name, "report")))
+    links.append(Link(text="Export", href=run_address(run.name, "export")))
     watched = await _watched(run, visit.one("watch"))
     return RunPage(
         title=run.name,
@@ -69,6 +76,7 @@ async def build_run(visit: Visit) -> RunPage:
         watched=watched,
         sections=(
             Section(id="facts", heading="The run", facts=_facts(detail, view)),
+            *((report_section(run),) if ended else ()),
             Section(id="models", heading="Models", table=_models(detail), empty="No model has a job yet."),
             Section(id="waiting", heading="Waiting", table=queue_rows(overview), empty="No job waits."),
             Section(
@@ -76,9 +84,21 @@ async def build_run(visit: Visit) -> RunPage:
             ),
             await _grid_section(run, visit),
             Section(id="reasons", heading="Failed jobs", table=_reasons(detail), empty="None."),
+            await _attempts_section(run, visit),
             Section(id="gates", heading="Gates", table=_gates(detail), empty="The run has none, or has not ended."),
             *_judge_section(run, visit),
         ),
+    )
+
+
+async def _attempts_section(run: Run, visit: Visit) -> Section:
+    jobs = await troubled_jobs(run.id, TROUBLED_ROWS + 1, visit.site.database)
+    return Section(
+        id="attempts",
+        heading="Attempts",
+        hint=f"The first {TROUBLED_ROWS} jobs." if len(jobs) > TROUBLED_ROWS else "",
+        table=troubled_rows(run.name, jobs[:TROUBLED_ROWS]),
+        empty="No job failed or had to be begun again.",
     )
 
 
@@ -90,9 +110,8 @@ async def _watched(run: Run, job: str) -> Watched | None:
 
 
 def _job_title(job: Job) -> str:
-    repeat = f", repeat {job.repeat + 1}" if job.repeat else ""
     by = f" ({job.model})" if job.routed is not None else ""
-    return f"{job.sequence} – {job.contestant}{by}{repeat}"
+    return job_title(job.sequence, f"{job.contestant}{by}", job.repeat, job.kind)
 
 
 async def _writing(run: Run) -> Table | None:
@@ -101,12 +120,13 @@ async def _writing(run: Run) -> Table | None:
     rows = (
         (
             linked(_job_title(job), run_address(run.name, watch=job.id), "watch its text"),
+            linked("as it was sent", run_address(run.name, "jobs", job.id)),
             f"{job.turns_committed + 1} of {job.turns_total}",
             job.owner or ABSENT,
         )
         for job in jobs
     )
-    return made_table("writing-jobs", ("conversation", "turn>", "worker"), rows)
+    return made_table("writing-jobs", ("conversation", "prompts", "turn>", "worker"), rows)
 
 
 def _facts(detail: RunDetail, view: RunView | None) -> tuple[NamedFact, ...]:
@@ -223,15 +243,9 @@ def _buttons(run: Run, visit: Visit, *, failed: int, pinned: bool, baseline_of: 
     def here(name: str) -> str:
         return run_address(run.name, name)
 
-    buttons = []
+    buttons: list[Button] = []
     if visit.visitor.can(Action.RUN):
-        if run.status is RunStatus.ACTIVE:
-            buttons.append(Button(text="Pause", path=here("pause")))
-        if run.status in (RunStatus.PAUSED, RunStatus.STOPPED):
-            buttons.append(Button(text="Resume", path=here("resume")))
-        if run.status not in TERMINAL_RUNS | {RunStatus.REMOVING}:
-            question = f"Cancel {run.name}? What is not done will never be done."
-            buttons.append(Button(text="Cancel", path=here("cancel"), confirm=question))
+        buttons += control_buttons(run.name, run.status)
         if failed and run.status not in (RunStatus.CANCELLED, RunStatus.REMOVING, RunStatus.EXPANDING):
             buttons.append(Button(text="Try failed jobs again", path=here("retry")))
         if baseline_of:

@@ -70,6 +70,8 @@ class Talk:
     turns: tuple[TurnShown, ...]
     labels: tuple[str, ...]
     label_path: str
+    raw_path: str
+    """Its page with what was sent to the model, as it was."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -156,6 +158,7 @@ def _talk(talk: ShownTranscript, run: Run, labels: tuple[str, ...]) -> Talk:
         turns=tuple(_turn(turn, talk.routed) for turn in talk.turns),
         labels=labels,
         label_path=run_address(run.name, "jobs", talk.job, "label"),
+        raw_path=run_address(run.name, "jobs", talk.job),
     )
 
 

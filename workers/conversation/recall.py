@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-Vector = npt.NDArray[np.float32]
+FloatVector = npt.NDArray[np.float32]
 
 BEGIN = "Recalled from earlier in our conversation:"
 END = "(End of what was recalled.)"
@@ -26,11 +26,11 @@ class LeftOutExchange:
     """A turn that was left out; `tokens`: how many its quotation takes."""
 
     turn: int
-    vector: Vector
+    vector: FloatVector
     tokens: int
 
 
-def nearest_exchanges(query: Vector, exchanges: Sequence[LeftOutExchange], budget_tokens: int) -> tuple[int, ...]:
+def nearest_exchanges(query: FloatVector, exchanges: Sequence[LeftOutExchange], budget_tokens: int) -> tuple[int, ...]:
     """The turns nearest to `query` that the budget holds together, nearest first; all vectors are unit vectors.
 
     One that is too long for what is left is passed over. Of two that are equally near the later one goes first.
@@ -44,7 +44,7 @@ def nearest_exchanges(query: Vector, exchanges: Sequence[LeftOutExchange], budge
     return tuple(chosen)
 
 
-def similarity(one: Vector, other: Vector) -> float:
+def similarity(one: FloatVector, other: FloatVector) -> float:
     """The cosine of two unit vectors, as exactly as it counts here."""
     return round(float(np.dot(one.astype(np.float64), other.astype(np.float64))), DECIMALS)
 

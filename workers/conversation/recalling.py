@@ -9,7 +9,13 @@ from nightjar.jobs.records import TurnRecord
 from nightjar.jobs.search.text_embedder import TextEmbedder
 from nightjar.workers.conversation.plan import Asked, PromptPlan, plan_quoting, plan_window
 from nightjar.workers.conversation.prompts import exchange_of
-from nightjar.workers.conversation.recall import LeftOutExchange, Vector, nearest_exchanges, quotation, recalled_text
+from nightjar.workers.conversation.recall import (
+    FloatVector,
+    LeftOutExchange,
+    nearest_exchanges,
+    quotation,
+    recalled_text,
+)
 from nightjar.workers.conversation.summaries import Think
 
 NO_EMBEDDER = (
@@ -25,7 +31,7 @@ class Quoting:
     def __init__(self, embedder: TextEmbedder | None, think: Think) -> None:
         self._embedder = embedder
         self._think = think
-        self._vectors: dict[int, Vector] = {}
+        self._vectors: dict[int, FloatVector] = {}
 
     async def plan_turn(self, asked: Asked) -> tuple[PromptPlan, str | None]:
         """The turn's plan, and the digest of the model that chose what is recalled; None where there was no choice.
@@ -57,7 +63,7 @@ def recallable(asked: Asked, window: PromptPlan) -> list[TurnRecord]:
     return [record for record in asked.history if record.index in window.dropped_turns and not record.draw.empty]
 
 
-def recall_into(asked: Asked, window: PromptPlan, query: Vector, exchanges: list[LeftOutExchange]) -> PromptPlan:
+def recall_into(asked: Asked, window: PromptPlan, query: FloatVector, exchanges: list[LeftOutExchange]) -> PromptPlan:
     """The prompt of `window` with as many of the nearest exchanges as the declared share and the context hold."""
     budget = min(asked.recalled_most, asked.most - len(window.ids)) - _size(asked, recalled_text(()) + "\n\n")
     chosen = nearest_exchanges(query, exchanges, budget)

@@ -22,7 +22,7 @@ from nightjar.workers.conversation.compression import aside_parameters
 from nightjar.workers.conversation.cutting import shortened
 from nightjar.workers.conversation.plan import PromptPlan, plan_prompt, reply_room
 from nightjar.workers.conversation.prompts import SEPARATOR, Conversation, open_conversation
-from nightjar.workers.conversation.recall import DECIMALS, Vector, quotation
+from nightjar.workers.conversation.recall import DECIMALS, FloatVector, quotation
 
 HEAD = "Known from earlier conversations:"
 MOST_FROM_TURN = 3
@@ -54,7 +54,7 @@ class StoredFact:
 
     id: str
     text: str
-    vector: Vector
+    vector: FloatVector
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +67,7 @@ class Extraction:
 
 
 def nearest_facts(
-    query: Vector, facts: Sequence[StoredFact], count: Callable[[str], int], budget_tokens: int
+    query: FloatVector, facts: Sequence[StoredFact], count: Callable[[str], int], budget_tokens: int
 ) -> tuple[GivenFact, ...]:
     """The facts nearest to `query` that the budget holds, heading included, in the order of `facts`.
 

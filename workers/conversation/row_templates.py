@@ -17,7 +17,7 @@ import jinja2
 from nightjar.workers.conversation.template_meter import MAX_OBJECT, LimitError, Meter
 from nightjar.workers.conversation.template_sandbox import Sandbox
 
-Cell = dict[str, Any]
+_Cell = dict[str, Any]
 """`text`, and `items` where it prints a list; or `error`: why there is no text."""
 KEPT = 50
 _NO_DATE = datetime(1970, 1, 1)  # noqa: DTZ001 - tasks are given no date
@@ -31,7 +31,7 @@ class RowTemplates:
         self._sandbox = Sandbox(_NO_DATE, verbatim=True)
         self._compiled = lru_cache(maxsize=KEPT)(self._sandbox.from_string)
 
-    def cells(self, templates: Mapping[str, str], rows: list[Mapping[str, Any]]) -> list[dict[str, Cell]]:
+    def cells(self, templates: Mapping[str, str], rows: list[Mapping[str, Any]]) -> list[dict[str, _Cell]]:
         """What each template makes of each row, by the template's name."""
         sized = [(row, len(json.dumps(row))) for row in rows]
         return [
@@ -39,7 +39,7 @@ class RowTemplates:
             for row, characters in sized
         ]
 
-    def _cell(self, source: str, row: Mapping[str, Any], characters: int) -> Cell:
+    def _cell(self, source: str, row: Mapping[str, Any], characters: int) -> _Cell:
         try:
             text = self._text(source, row, characters)
             return {"text": text} | _listed(text)
@@ -61,7 +61,7 @@ class RowTemplates:
         return "".join(parts)
 
 
-def _listed(text: str) -> Cell:
+def _listed(text: str) -> _Cell:
     """The items of a list that the text prints, where they are what JSON can hold."""
     if len(text) < 2 or text[0] != "[" or text[-1] != "]":
         return {}

@@ -22,7 +22,7 @@ from nightjar.workers.engine.scheduler import Scheduler
 from nightjar.workers.engine.scoring import ScoreQueue
 from nightjar.workers.engine.slots import Output, Piece, Step, Work
 from nightjar.workers.engine.thread_tuner import ThreadTuner
-from nightjar.workers.engine.ticket import AnyTicket, Event, Outcome, RequestTicket, ScoreTicket, TextTicket
+from nightjar.workers.engine.ticket import AnyTicket, Outcome, RequestTicket, ScoreTicket, TextTicket, TicketEvent
 
 log = structlog.get_logger()
 
@@ -85,7 +85,7 @@ class DecodeThread:
     def __init__(
         self,
         backend: Backend,
-        deliver: Callable[[list[Event]], None],
+        deliver: Callable[[list[TicketEvent]], None],
         lost: Callable[[BaseException], None],
         *,
         lanes: int = 1,
@@ -103,7 +103,7 @@ class DecodeThread:
         self._runs: dict[int, RunningRequest] = {}
         self._texts = TextQueue(backend)
         self._scores = ScoreQueue(backend)
-        self._events: list[Event] = []
+        self._events: list[TicketEvent] = []
         self._next_housekeeping = 0.0
         self._housekeepings = 0
         self._threads = SamplingThreads(backend.vocabulary, lanes)
@@ -113,7 +113,7 @@ class DecodeThread:
         self._closing = False
         self._over = threading.Event()
         self.scheduler.chunk = min(FIRST_CHUNK, backend.limits.n_batch)
-        self._results: SimpleQueue[list[Event] | None] = SimpleQueue()
+        self._results: SimpleQueue[list[TicketEvent] | None] = SimpleQueue()
         self._deliverer = threading.Thread(target=self._deliver_loop, name="engine-delivery", daemon=True)
         self._thread = threading.Thread(target=self._serve, name="engine", daemon=True)
         self._deliverer.start()
@@ -321,7 +321,7 @@ class DecodeThread:
             events, tokens = self._scores.score_next(beside=not self.scheduler.idle)
         self._count_texts(events, tokens)
 
-    def _count_texts(self, events: list[Event], tokens: int) -> None:
+    def _count_texts(self, events: list[TicketEvent], tokens: int) -> None:
         self._events += events
         self.counters.prefill_tokens += tokens
         self.counters.requests_done += len(events)

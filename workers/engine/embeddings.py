@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from itertools import islice
 
 from nightjar.workers.engine.backend import Backend
-from nightjar.workers.engine.ticket import Event, Outcome, TextTicket
+from nightjar.workers.engine.ticket import Outcome, TextTicket, TicketEvent
 
 
 class TextQueue:
@@ -30,7 +30,7 @@ class TextQueue:
     def remove(self, ticket: TextTicket) -> None:
         self._waiting.remove(ticket)
 
-    def embed_next(self) -> tuple[list[Event], int]:
+    def embed_next(self) -> tuple[list[TicketEvent], int]:
         """Embeds the next texts in one call: their results, and how many tokens were computed."""
         group = self._next_group()
         outcomes: Sequence[Outcome]

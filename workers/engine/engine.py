@@ -31,7 +31,7 @@ from nightjar.workers.engine.request import (
 )
 from nightjar.workers.engine.speed import SWEEP, measure_speed
 from nightjar.workers.engine.thread_tuner import ThreadTuner
-from nightjar.workers.engine.ticket import AnyTicket, Event, RequestTicket, ScoreTicket, TextTicket, Ticket
+from nightjar.workers.engine.ticket import AnyTicket, RequestTicket, ScoreTicket, TextTicket, Ticket, TicketEvent
 from nightjar.workers.engine.watchdog import Watchdog
 
 log = structlog.get_logger()
@@ -336,9 +336,9 @@ class BatchEngine:
         if ticket in self._tickets:
             self._thread.tell(lambda: self._thread.drop(ticket))
 
-    def _hand_over(self, events: list[Event]) -> None:
+    def _hand_over(self, events: list[TicketEvent]) -> None:
         """Called by the delivery thread, once a step: each event goes to the loop that its request came from."""
-        by_loop: dict[asyncio.AbstractEventLoop, list[Event]] = {}
+        by_loop: dict[asyncio.AbstractEventLoop, list[TicketEvent]] = {}
         for event in events:
             by_loop.setdefault(event[0].loop, []).append(event)
         for loop, loop_events in by_loop.items():
@@ -351,7 +351,7 @@ class BatchEngine:
                     else:
                         self._tickets.discard(ticket)
 
-    def _deliver(self, events: list[Event]) -> None:
+    def _deliver(self, events: list[TicketEvent]) -> None:
         for ticket, text, outcome in events:
             if outcome is not None:
                 self._tickets.discard(ticket)

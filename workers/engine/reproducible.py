@@ -21,7 +21,7 @@ from nightjar.workers.engine.slots import Copy, Move, Piece, Trim, Work
 if TYPE_CHECKING:
     from nightjar.workers.engine.llama.backend import LlamaBackend
 
-Logits = list[npt.NDArray[np.float32]]
+_Rows = list[npt.NDArray[np.float32]]
 
 PROMPT_TOKENS = 48
 BEYOND_A_PIECE, DRAWN_BEYOND = 40, 8
@@ -135,24 +135,24 @@ class _Probe:
         ids = tuple(position * 7919 % self._backend.vocabulary for position in range(start, end))
         return Piece(slot=slot, start=start, ids=ids, output=True, work=Work("probe", ids))
 
-    def conversation(self, slot: int) -> Logits:
+    def conversation(self, slot: int) -> _Rows:
         """Alone: the logits after the prompt, and after each id that follows."""
         self._backend.clear()
         return self._prompt(slot, 0) + self._drawn(slot)
 
-    def resumed(self, move: Move, slot: int) -> Logits:
+    def resumed(self, move: Move, slot: int) -> _Rows:
         """It goes on from its beginning in slot 0, whose rest was dropped, or which had gone on and was copied."""
         self.conversation(0)
         self._backend.move([move])
         return self._prompt(slot, move.keep) + self._drawn(slot)
 
-    def in_company(self, long: _Probe) -> list[Logits]:
+    def in_company(self, long: _Probe) -> list[_Rows]:
         """In every slot but the first, where a longer conversation goes on as long as it can: one after the other they
         join, until all decode together, and leave. Devices pad all to the longest."""
         self._backend.clear()
         long._prompt(0, 0)
         slots = range(1, self._backend.limits.slots)
-        got: dict[int, Logits] = {slot: [] for slot in slots}
+        got: dict[int, _Rows] = {slot: [] for slot in slots}
         every = max(1, self.drawn // (2 * len(slots)))
         for step in range(self.drawn + every * (len(slots) - 1)):
             if step % every == 0 and step // every < len(slots):
@@ -168,22 +168,22 @@ class _Probe:
                 got[slot].append(row)
         return list(got.values())
 
-    def _prompt(self, slot: int, start: int) -> Logits:
+    def _prompt(self, slot: int, start: int) -> _Rows:
         """The logits after the prompt, computed piece by piece from here on."""
-        last: Logits = []
+        last: _Rows = []
         for at in range(start, self.prompt_tokens, self._piece):
             last = self._decode([self.piece(slot, at, min(at + self._piece, self.prompt_tokens))])
         return last
 
-    def _drawn(self, slot: int) -> Logits:
+    def _drawn(self, slot: int) -> _Rows:
         places = range(self.prompt_tokens, self.prompt_tokens + self.drawn)
         return [row for at in places for row in self._decode([self.piece(slot, at, at + 1)])]
 
-    def _decode(self, pieces: Sequence[Piece]) -> Logits:
+    def _decode(self, pieces: Sequence[Piece]) -> _Rows:
         self._counted.next()
         rows = self._backend.decode(pieces)
         return [self._backend.logits(row).copy() for row in rows]
 
 
-def _equal(one: Logits, other: Logits) -> bool:
+def _equal(one: _Rows, other: _Rows) -> bool:
     return len(one) == len(other) and all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))

@@ -17,7 +17,7 @@ from nightjar.workers.engine.request import ScoreResult
 from nightjar.workers.engine.score_layouts import Branches, Resumed, ScoreLayout
 from nightjar.workers.engine.score_rows import read_rows
 from nightjar.workers.engine.score_texts import ScoreWork, TreeCell
-from nightjar.workers.engine.ticket import Event, ScoreTicket
+from nightjar.workers.engine.ticket import ScoreTicket, TicketEvent
 from nightjar.workers.library.fit.estimate import SCORING_ROWS
 
 IDLE_S = 60.0
@@ -69,7 +69,7 @@ class ScoreQueue:
         """Whether a piece is to be computed now; `beside`: conversations go on, and have a right to their time."""
         return bool(self._tickets) and (not beside or now >= self._rests_until)
 
-    def score_next(self, *, beside: bool) -> tuple[list[Event], int]:
+    def score_next(self, *, beside: bool) -> tuple[list[TicketEvent], int]:
         """Computes the next piece: results that are complete by now, and how many cells were computed."""
         try:
             events = self._complete()
@@ -96,7 +96,7 @@ class ScoreQueue:
             self._device.close()
         self._device = self._layout = self._reader = self._reading = None
 
-    def _complete(self) -> list[Event]:
+    def _complete(self) -> list[TicketEvent]:
         """Waits for the rows of the last piece to be read: the next decode overwrites them."""
         reading, self._reading = self._reading, None
         if reading is None:
@@ -104,7 +104,7 @@ class ScoreQueue:
         reading.result()
         return [self._result(work) for work in list(self._tickets) if not work.missing]
 
-    def _result(self, work: ScoreWork) -> Event:
+    def _result(self, work: ScoreWork) -> TicketEvent:
         ticket = self._tickets.pop(work)
         assert self._layout is not None
         result = ScoreResult(
@@ -166,7 +166,7 @@ class ScoreQueue:
         self._rests_until = began + 2 * took_s
         self._reading = self._reader.submit(read_rows, rows, run)
 
-    def _abandon(self, error: Exception) -> list[Event]:
+    def _abandon(self, error: Exception) -> list[TicketEvent]:
         """Fails those whose texts were begun, or all where none could be."""
         begun = {work for work in self._tickets if work.begun} or set(self._tickets)
         self._runs.clear()

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from nightjar.workers.engine.pieces import marked_ids, piece_around
 from nightjar.workers.engine.prefix import Key, key_of
 
-Ids = tuple[int, ...]
+_Ids = tuple[int, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +44,7 @@ class Work:
     """One request on its way through the scheduler. Lengths are derived from its slot's cells."""
 
     id: str
-    prompt: Ids
+    prompt: _Ids
     final: bool = False
     """No later prompt will extend this one: its reply's cells are worth nothing once it ends."""
     replies: tuple[tuple[int, int], ...] = ()
@@ -56,12 +56,12 @@ class Work:
     """Ids to take over from the leader."""
     reused: int = 0
     """Prompt ids taken from the cache instead of being computed."""
-    pending: Ids = ()
+    pending: _Ids = ()
     """The last sampled id and those that were forced after it, as far as they are not in the cache yet."""
     passed_over: int = 0
     admitted: int = 0
     """Order of admission."""
-    cells: Ids = field(init=False)
+    cells: _Ids = field(init=False)
     """The prompt as slots hold it: marked where it is cut, if it is always cut at the same places."""
     key: Key = field(init=False)
     """Those, for the prefix tree."""
@@ -116,7 +116,7 @@ class Piece(NamedTuple):
 
     slot: int
     start: int
-    ids: Ids
+    ids: _Ids
     output: bool
     work: Work
 

@@ -92,5 +92,5 @@ RequestTicket = Ticket[Request, Generation]
 TextTicket = Ticket[Text, Vector]
 ScoreTicket = Ticket[ScoreRequest, ScoreResult]
 AnyTicket = Ticket[Any, Any]
-Event = tuple[AnyTicket, str, Outcome | None]
+TicketEvent = tuple[AnyTicket, str, Outcome | None]
 """Text that became certain, and the outcome where this is the end."""

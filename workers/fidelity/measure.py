@@ -14,7 +14,7 @@ from nightjar.config.counting import how_many
 from nightjar.config.errors import ModelError
 from nightjar.jobs.fidelity import Deviations
 from nightjar.workers.fidelity.passages import Passage
-from nightjar.workers.fidelity.rows import Logits, RowNumbers, compare_rows
+from nightjar.workers.fidelity.rows import RowNumbers, RowsOfLogits, compare_rows
 from nightjar.workers.fidelity.sketch import RECORD, estimate_rows, sketch_rows
 
 T = TypeVar("T")
@@ -33,7 +33,7 @@ class Reader(Protocol):
 
     def begin(self) -> None: ...
 
-    def extend(self, ids: Sequence[int], wanted: Sequence[bool]) -> Logits: ...
+    def extend(self, ids: Sequence[int], wanted: Sequence[bool]) -> RowsOfLogits: ...
 
 
 class StoppedError(Exception):
@@ -138,13 +138,13 @@ class Measurement:
                 parts += _in_blocks(pool, estimate_rows, kept, q, chunk.right)
         return _deviations(parts)
 
-    def _sketched(self, rows: Logits, right: NDArray[np.int64], numbers: NDArray[np.int64]) -> bytes:
+    def _sketched(self, rows: RowsOfLogits, right: NDArray[np.int64], numbers: NDArray[np.int64]) -> bytes:
         """Records of some rows. What is drawn depends on the seed and the first row's number alone."""
         source = np.random.default_rng([self.seed, int(numbers[0])])
         return sketch_rows(rows, right, source).tobytes()
 
 
-def _read(reader: Reader, chunk: Chunk) -> Logits:
+def _read(reader: Reader, chunk: Chunk) -> RowsOfLogits:
     if chunk.begins:
         reader.begin()
     return reader.extend(chunk.ids, chunk.wanted)

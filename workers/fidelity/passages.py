@@ -13,8 +13,8 @@ from nightjar.jobs.fidelity import ScoredPlaces
 from nightjar.jobs.records import TurnRecord
 from nightjar.workers.conversation.plan import PromptPlan
 
-Ids = tuple[int, ...]
-Span = tuple[int, int]
+_Ids = tuple[int, ...]
+_Span = tuple[int, int]
 
 
 class WindowLayout(StrEnum):
@@ -33,8 +33,8 @@ class Passage:
     `text`: number of the text that it comes from.
     """
 
-    ids: Ids
-    spans: tuple[Span, ...]
+    ids: _Ids
+    spans: tuple[_Span, ...]
     text: int
 
     def __post_init__(self) -> None:
@@ -48,7 +48,7 @@ class Passage:
         return sum(end - start for start, end in self.spans)
 
     @property
-    def read(self) -> Ids:
+    def read(self) -> _Ids:
         """The tokens that are computed: what follows the last scored one's predecessor is not needed."""
         return self.ids[: self.spans[-1][1] - 1] if self.spans else ()
 

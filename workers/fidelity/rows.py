@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-Logits = NDArray[np.float32]
+RowsOfLogits = NDArray[np.float32]
 Doubles = NDArray[np.float64]
 
 
@@ -42,13 +42,13 @@ class Softmax:
     Computing in single precision and summing in double keeps divergences to about 1e-7 nats, in a tenth of the time.
     """
 
-    shifted: Logits
+    shifted: RowsOfLogits
     """Logits less the row's largest."""
-    weights: Logits
+    weights: RowsOfLogits
     total: Doubles
 
     @classmethod
-    def of(cls, logits: Logits) -> Softmax:
+    def of(cls, logits: RowsOfLogits) -> Softmax:
         """Of rows of logits."""
         shifted = logits - logits.max(axis=1, keepdims=True)
         weights = np.exp(shifted)
@@ -61,7 +61,7 @@ class Softmax:
         return logs
 
 
-def compare_rows(reference: Logits, candidate: Logits, right: NDArray[np.int64]) -> RowNumbers:
+def compare_rows(reference: RowsOfLogits, candidate: RowsOfLogits, right: NDArray[np.int64]) -> RowNumbers:
     """Rows of two loads after the same tokens; `right`: the token that follows each in the text.
 
     KL(p || q) = sum p log(p/q) = sum p (a - b) - (log sum exp a - log sum exp b) for logits a and b.

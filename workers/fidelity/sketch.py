@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from nightjar.workers.fidelity.rows import Doubles, Logits, RowNumbers, Softmax
+from nightjar.workers.fidelity.rows import Doubles, RowNumbers, RowsOfLogits, Softmax
 
 TOP = 64
 DRAWN = 64
@@ -25,7 +25,7 @@ RECORD = np.dtype(
 """A row: 776 bytes, 155 MB for 200,000. `top` is in order, the likeliest first; `rest`: probability of all others."""
 
 
-def sketch_rows(reference: Logits, right: NDArray[np.int64], source: np.random.Generator) -> NDArray[np.void]:
+def sketch_rows(reference: RowsOfLogits, right: NDArray[np.int64], source: np.random.Generator) -> NDArray[np.void]:
     """Records of these rows; the entries of the rest are drawn with replacement."""
     p = Softmax.of(reference)
     records = np.zeros(len(reference), RECORD)
@@ -49,7 +49,7 @@ def sketch_rows(reference: Logits, right: NDArray[np.int64], source: np.random.G
     return records
 
 
-def estimate_rows(records: NDArray[np.void], candidate: Logits, right: NDArray[np.int64]) -> RowNumbers:
+def estimate_rows(records: NDArray[np.void], candidate: RowsOfLogits, right: NDArray[np.int64]) -> RowNumbers:
     """What `compare_rows` says, the divergence estimated with its variance; all else is exact.
 
     With f(p, q) = p log(p/q) + q - p, which sums to KL(p || q) over the vocabulary: the sum over the top, and for the

@@ -2,15 +2,41 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from nightjar.config.errors import ModelFileError
-from nightjar.workers.library.find import ModelEntry
+from nightjar.config.errors import ModelFileError, UnknownNameError
+from nightjar.workers.library.find import ModelEntry, find_model
+from nightjar.workers.library.inspect import entry_facts
 from nightjar.workers.library.manifest import read_manifest
 from nightjar.workers.library.registry import read_registry
 
 if TYPE_CHECKING:
     from nightjar.config.settings import Settings
+
+
+@dataclass(frozen=True, kw_only=True)
+class KnownOrigin:
+    """What this machine knows about where a model of its own came from."""
+
+    digest: str
+    source: dict[str, Any]
+    template: str | None
+    """A chat template used instead of the file's own."""
+
+
+def known_origins(places: Mapping[str, str], settings: Settings) -> dict[str, KnownOrigin]:
+    """Where this machine's models came from; those it does not have are left out. `places`: name -> name or path."""
+    known = {}
+    for name, place in places.items():
+        try:
+            entry = find_model(place, settings)
+            digest = entry_facts(entry).digest
+        except (UnknownNameError, ModelFileError):
+            continue
+        known[name] = KnownOrigin(digest=digest, source=origin(entry, settings), template=entry.template)
+    return known
 
 
 def origin(entry: ModelEntry, settings: Settings) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from nightjar.config.limited_process import LimitedProcess
 from nightjar.jobs.search.text_embedder import TextEmbedder
 from nightjar.workers.photos.find_files import PhotoFile, caption_beside, find_photos, photo_root
 from nightjar.workers.photos.opener import photo_opener, refusal_of
-from nightjar.workers.photos.picture_model import PHOTOS_EXTRA, PictureModel, Vector, checked_vectors
+from nightjar.workers.photos.picture_model import PHOTOS_EXTRA, PictureModel, PictureVector, checked_vectors
 from nightjar.workers.photos.store import NO_TEXT, PhotoIndex, PhotoRecord, photo_id, read_index, this_host, write_index
 
 PhotoProgress = Callable[[int], None]
@@ -34,14 +34,14 @@ class Indexed:
     """Folders below it that may not be read."""
 
 
-_Photo = tuple[PhotoRecord, Vector | None, Vector | None]
+_Photo = tuple[PhotoRecord, PictureVector | None, PictureVector | None]
 """With the vectors of its text and of what it shows."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Opened:
     record: PhotoRecord
-    picture: Vector | None
+    picture: PictureVector | None
     thumbnail: bytes
 
 

@@ -27,7 +27,7 @@ OUTPUTS = {"clip": ("image_embeds", "text_embeds"), "siglip": ("pooler_output", 
 """What the two encoders of a kind of model give in the space that they share."""
 TOKENS = {"clip": 77, "siglip": 64}
 """Of a text, where config.json does not say."""
-Vector = npt.NDArray[np.float32]
+PictureVector = npt.NDArray[np.float32]
 PHOTOS_EXTRA = "Photos need the extra `photos`: pip install 'nightjar-eval[photos]'."
 
 
@@ -50,11 +50,11 @@ class PictureModel:
         """Whether a text encoder lies beside it."""
         return _first(self.folder, WORDS) is not None and (self.folder / TOKENIZER).is_file()
 
-    def embed(self, pixels: bytes) -> Vector:
+    def embed(self, pixels: bytes) -> PictureVector:
         """The unit vector of RGB pixels as the preparation asks for them. Raises ModelError, ModelFileError."""
         wanted = self.preparation
         read = np.frombuffer(pixels, np.uint8).reshape(wanted.height, wanted.width, 3)
-        picture: Vector = read.astype(np.float32)
+        picture: PictureVector = read.astype(np.float32)
         picture *= np.float32(wanted.scale)
         if wanted.mean is not None and wanted.std is not None:
             picture -= np.array(wanted.mean, np.float32)
@@ -64,7 +64,7 @@ class PictureModel:
         made = _run(session, self._picture_output, {name: np.ascontiguousarray(picture.transpose(2, 0, 1)[None])})
         return _unit(made)
 
-    def embed_words(self, text: str) -> Vector:
+    def embed_words(self, text: str) -> PictureVector:
         """The unit vector of a text, in the space of the pictures. Raises ModelError, ModelFileError."""
         session, (tokenizer, output) = self._words, self._tokens
         encoding = tokenizer.encode(text)
@@ -172,15 +172,15 @@ def _run(session: Any, output: str, feed: dict[str, Any]) -> Any:
     return made
 
 
-def _unit(made: Any) -> Vector:
-    vector: Vector = np.asarray(made, np.float32).reshape(-1)
+def _unit(made: Any) -> PictureVector:
+    vector: PictureVector = np.asarray(made, np.float32).reshape(-1)
     length = float(np.linalg.norm(vector))
     if not np.isfinite(length) or length == 0:
         raise ModelError("The picture model gave numbers that mean nothing.")
     return vector / np.float32(length)
 
 
-def checked_vectors(vectors: Sequence[Vector | None]) -> Vector:
+def checked_vectors(vectors: Sequence[PictureVector | None]) -> PictureVector:
     """n x d; zeros, which are near to nothing, for photos without one."""
     width = next((len(vector) for vector in vectors if vector is not None), 0)
     return np.array([np.zeros(width) if v is None else v for v in vectors], np.float32).reshape(len(vectors), width)

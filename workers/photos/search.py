@@ -16,7 +16,7 @@ from nightjar.config.errors import ModelFileError, UsageError
 from nightjar.jobs.search.rank_fusion import fused
 from nightjar.jobs.search.text_embedder import TextEmbedder
 from nightjar.workers.photos.opener import photo_opener, refusal_of
-from nightjar.workers.photos.picture_model import PictureModel, Vector
+from nightjar.workers.photos.picture_model import PictureModel, PictureVector
 from nightjar.workers.photos.store import NO_TEXT, PhotoIndex, PhotoRecord, read_indexes
 
 RANKED = 1_000
@@ -104,7 +104,7 @@ async def _served(home: Path) -> tuple[list[PhotoIndex], list[str]]:
     return [index for index in indexes if index.served_here], elsewhere
 
 
-def _by_text(index: PhotoIndex, vector: Vector, words: set[str]) -> Iterator[FoundPhoto]:
+def _by_text(index: PhotoIndex, vector: PictureVector, words: set[str]) -> Iterator[FoundPhoto]:
     for record, cosine in zip(index.records, index.texts @ vector, strict=True):
         exact = bool(words) and words <= set(_WORD.findall(record.text.casefold()))
         yield _found(index, record, float(cosine), exact=exact)

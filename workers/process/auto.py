@@ -81,9 +81,9 @@ class ServingPlace:
     """Model -> why it could not be loaded here."""
 
 
-Look = Callable[["ServingPlace", Mapping[str, int]], Awaitable[Outlook]]
+_Look = Callable[["ServingPlace", Mapping[str, int]], Awaitable[Outlook]]
 """(the place that chooses, this process's workers at its other places by model) -> outlook."""
-Start = Callable[[str, Pin], Awaitable[Process]]
+_Start = Callable[[str, Pin], Awaitable[Process]]
 
 
 class AutoWorkers:
@@ -92,8 +92,8 @@ class AutoWorkers:
     def __init__(
         self,
         places: Sequence[ServingPlace],
-        look: Look,
-        start: Start,
+        look: _Look,
+        start: _Start,
         *,
         capability: Capability | None = None,
         live_preempts: bool = False,
@@ -293,7 +293,7 @@ def _room(pin: Pin, settings: Settings) -> int:
     return int(max(room.gpu, room.host) * share)
 
 
-def _look(settings: Settings, database: Database, only: str | None) -> Look:
+def _look(settings: Settings, database: Database, only: str | None) -> _Look:
     """What a place sees: waiting jobs, what this host could load for them, and who serves them already."""
     known: dict[str, Loadable] = {}
 

@@ -15,7 +15,7 @@ from nightjar.jobs.live.bell import AGAIN, CANCEL, listen_calls, listen_live
 from nightjar.jobs.live.runs import cancel_live, waiting_live
 from nightjar.jobs.mongo import Database
 from nightjar.jobs.periodic import every
-from nightjar.jobs.queue import Doorbell, DueJob, Latest
+from nightjar.jobs.queue import Doorbell, DueJob, LatestAddress
 from nightjar.workers.process.held_jobs import HeldJobs
 from nightjar.workers.process.watched_texts import WatchedTexts
 
@@ -48,7 +48,7 @@ class LiveTraffic:
 class LiveSide:
     """The tasks of a worker that concern live jobs; they run beside arq's, and need no dispatcher."""
 
-    def __init__(self, model: str, redis: SecretStr, database: Database, latest: Latest | None) -> None:
+    def __init__(self, model: str, redis: SecretStr, database: Database, latest: LatestAddress | None) -> None:
         self.traffic = LiveTraffic()
         self.texts = WatchedTexts(Doorbell.unconnected(redis, latest), self._leave)
         self._model = model

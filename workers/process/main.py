@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+import sys
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from functools import partial
@@ -105,7 +106,8 @@ async def _serve(
     card = GpuLease(options.gpu, worker, database)
     ended = asyncio.Event()
     beating = asyncio.create_task(beat.run(ended))
-    saying = asyncio.create_task(every(SAY_EVERY_S, Narrator(beat).say, ended, name="narrator"))
+    narrator = Narrator(beat, watched=sys.stderr.isatty())
+    saying = asyncio.create_task(every(SAY_EVERY_S, narrator.say, ended, name="narrator"))
 
     async def loaded() -> tuple[Replier | Embedder, SpeedKey | None]:
         await card.take()

@@ -15,10 +15,12 @@ _log = structlog.get_logger()
 
 
 class Narrator:
-    """A line at each turn of events, and every ten seconds while something is done. Waiting is said once."""
+    """A line at each turn of events, and every ten seconds. On a terminal waiting is said once."""
 
-    def __init__(self, beat: Heartbeat) -> None:
+    def __init__(self, beat: Heartbeat, *, watched: bool) -> None:
+        """`watched`: what is said goes to a terminal, where the last line stays in view."""
         self._beat = beat
+        self._watched = watched
         self._reporter = Reporter()
         self._waits_since: float | None = None
         self._began = monotonic()
@@ -36,7 +38,7 @@ class Narrator:
             return  # between two jobs
         working = doing.task in (Activity.PREFILL, Activity.GENERATING)
         event: Hashable = "working" if working else (doing.task, doing.why)
-        if doing.task is Activity.WAITING and event == self._reporter.event:
+        if self._watched and doing.task is Activity.WAITING and event == self._reporter.event:
             return
         if self._reporter.due(event, now):
             stats = self._beat.stats()

@@ -20,7 +20,7 @@ from nightjar.jobs.fidelity import Deviations, ScoredPlaces
 from nightjar.pipeline.statistics.intervals import SMALLEST_INTERVAL, Interval, t_interval
 from nightjar.pipeline.statistics.spread import bootstrap_interval
 
-Values = NDArray[Any]
+_Values = NDArray[Any]
 STEPS = (0, 16, 64, 256, 1024, 4096, 16384, 65536, 262144)
 """Where tables by position and depth begin a row."""
 TAIL = 0.999
@@ -124,7 +124,7 @@ def sampled(places: ScoredPlaces, unit: str) -> tuple[ScoredPlaces, str]:
     return replace(places, text=places.span), "window"
 
 
-def ratio_estimate(values: Values, text: Values) -> Estimate:
+def ratio_estimate(values: _Values, text: _Values) -> Estimate:
     """The mean over tokens; see the module."""
     _, number = np.unique(text, return_inverse=True)
     sums, sizes = np.bincount(number, weights=values), np.bincount(number)
@@ -133,14 +133,14 @@ def ratio_estimate(values: Values, text: Values) -> Estimate:
     return Estimate(value=mean, interval=t_interval(linearised.tolist()))
 
 
-def quantile_estimate(values: Values, text: Values, share: float) -> Estimate:
+def quantile_estimate(values: _Values, text: _Values, share: float) -> Estimate:
     """The smallest value that this share of the tokens does not exceed, its interval by resampling whole texts."""
     order = np.argsort(values, kind="stable")
     ordered = values[order]
     _, number = np.unique(text[order], return_inverse=True)
     texts = int(number.max()) + 1
 
-    def of(drawn: Values) -> Values:
+    def of(drawn: _Values) -> _Values:
         """A quantile for each row of numbers of texts."""
         return np.array(
             [_weighted(ordered, np.bincount(row.astype(int), minlength=texts)[number], share) for row in drawn]
@@ -150,12 +150,12 @@ def quantile_estimate(values: Values, text: Values, share: float) -> Estimate:
     return Estimate(value=whole, interval=bootstrap_interval([float(n) for n in range(texts)], of))
 
 
-def _weighted(ordered: Values, weights: Values, share: float) -> float:
+def _weighted(ordered: _Values, weights: _Values, share: float) -> float:
     reached = weights.cumsum()
     return float(ordered[np.searchsorted(reached, share * reached[-1])])
 
 
-def first_divergence(same_top: Values, span: Values) -> Divergence:
+def first_divergence(same_top: _Values, span: _Values) -> Divergence:
     """`span` ascends. Stretches without a difference count as longer than any other."""
     starts = np.flatnonzero(np.r_[True, span[1:] != span[:-1]])
     ends = np.r_[starts[1:], len(span)]
@@ -171,7 +171,7 @@ def first_divergence(same_top: Values, span: Values) -> Divergence:
     )
 
 
-def _stretches(deviations: Deviations, text: Values, at: Values) -> tuple[Stretch, ...]:
+def _stretches(deviations: Deviations, text: _Values, at: _Values) -> tuple[Stretch, ...]:
     """Those of STEPS that hold tokens."""
     stretches = []
     for low, high in zip(STEPS, [*STEPS[1:], None], strict=True):
@@ -191,7 +191,7 @@ def _stretches(deviations: Deviations, text: Values, at: Values) -> tuple[Stretc
     return tuple(stretches)
 
 
-def _perplexity(logprobs: Values) -> float:
+def _perplexity(logprobs: _Values) -> float:
     return float(np.exp(-logprobs.mean()))
 
 

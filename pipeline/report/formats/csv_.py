@@ -30,7 +30,7 @@ FIDELITY = ("reference", "kld", "kld_low", "kld_high", "same_top", "perplexity_r
 TAG_SEPARATOR = "; "
 """A tag may hold blanks and commas, and no semicolon."""
 
-Cell = str | int | float | None
+_Cell = str | int | float | None
 
 
 def render_csv(report: RunReport) -> Iterator[str]:
@@ -62,13 +62,13 @@ def render_csv(report: RunReport) -> Iterator[str]:
     yield buffer.getvalue()
 
 
-def _origin(report: RunReport, model: ModelReport) -> list[Cell]:
+def _origin(report: RunReport, model: ModelReport) -> list[_Cell]:
     known = flat(report, model)
     parameters = (f"{key.partition('.')[2]}={value}" for key, value in known.items() if key.startswith("parameter."))
     return [*map(known.get, ORIGINS), "; ".join(parameters), *_fidelity(report, model)]
 
 
-def _fidelity(report: RunReport, model: ModelReport) -> list[Cell]:
+def _fidelity(report: RunReport, model: ModelReport) -> list[_Cell]:
     """Empty cells for the reference, and where nothing was measured; none in a run without a reference."""
     result = report.fidelity
     if result is None:
@@ -78,8 +78,8 @@ def _fidelity(report: RunReport, model: ModelReport) -> list[Cell]:
     if row is None or row.numbers is None:
         return [result.reference.label, *([None] * (len(FIDELITY) - 1))]
     kld, ends = row.numbers.kld, row.numbers.kld.interval
-    interval: list[Cell] = [None, None] if ends is None else [ends.low, ends.high]
-    rest: list[Cell] = [row.numbers.same_top.value, row.numbers.perplexity_ratio.value, row.numbers.tokens]
+    interval: list[_Cell] = [None, None] if ends is None else [ends.low, ends.high]
+    rest: list[_Cell] = [row.numbers.same_top.value, row.numbers.perplexity_ratio.value, row.numbers.tokens]
     return [result.reference.label, kld.value, *interval, *rest]
 
 
@@ -94,23 +94,23 @@ def _names(report: RunReport) -> tuple[list[str], list[str]]:
 
 def _rows(
     run: str, job: JobRow, names: Sequence[str], reasoned: Sequence[str], parts: Sequence[str]
-) -> Iterator[list[Cell]]:
+) -> Iterator[list[_Cell]]:
     there = {turn.index: turn for turn in job.turns}
     for index in range(job.turns_total):
         turn = there.get(index)
-        head: list[Cell] = [run, job.contestant, job.sequence, TAG_SEPARATOR.join(job.tags), job.repeat, index]
+        head: list[_Cell] = [run, job.contestant, job.sequence, TAG_SEPARATOR.join(job.tags), job.repeat, index]
         head += [turn.name if turn else None, job.status.value, job.reason]
         if turn is None:
-            blank: list[Cell] = [None] * (len(COLUMNS) - len(head) + len(names) + len(reasoned) + len(parts))
+            blank: list[_Cell] = [None] * (len(COLUMNS) - len(head) + len(names) + len(reasoned) + len(parts))
             yield [*head, *blank, f"not generated: {job.missing_reason}"]
         else:
             scores = turn.scores
-            values: list[Cell] = [scores[name].value if name in scores else None for name in names]
-            reasons: list[Cell] = [scores[name].reason if name in scores else None for name in reasoned]
+            values: list[_Cell] = [scores[name].value if name in scores else None for name in names]
+            reasons: list[_Cell] = [scores[name].reason if name in scores else None for name in reasoned]
             yield [*head, *_turn(turn), *values, *reasons, *answer_cells(turn, parts), None]
 
 
-def _turn(turn: TurnRow) -> list[Cell]:
+def _turn(turn: TurnRow) -> list[_Cell]:
     return [
         turn.prompt,
         turn.reply,

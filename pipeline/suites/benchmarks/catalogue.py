@@ -20,8 +20,8 @@ from nightjar.pipeline.suites.averages import MACRO
 from nightjar.pipeline.suites.benchmarks import choice_tasks, written_tasks
 from nightjar.pipeline.suites.benchmarks.question import (
     BenchmarkQuestion,
-    Row,
-    Rows,
+    BenchmarkRow,
+    BenchmarkRows,
     Shots,
     in_a_chat,
     sequences_of,
@@ -31,7 +31,7 @@ from nightjar.pipeline.suites.benchmarks.wikitext import article_sequences, whol
 from nightjar.pipeline.suites.content import SuiteContent
 
 LLAMA_RULE = "llama-perplexity"
-Ask = Callable[[Row, int], BenchmarkQuestion]
+Ask = Callable[[BenchmarkRow, int], BenchmarkQuestion]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -271,7 +271,9 @@ def file_of(benchmark: Benchmark, split: str, names: Sequence[str]) -> list[str]
     )
 
 
-def suite_of(benchmark: Benchmark, rows: Mapping[str, Rows], asked: HowAsked, licence: str | None) -> SuiteContent:
+def suite_of(
+    benchmark: Benchmark, rows: Mapping[str, BenchmarkRows], asked: HowAsked, licence: str | None
+) -> SuiteContent:
     """The suite made of the rows of each split. Raises SuiteError for rows that lack a field."""
     try:
         sequences = tuple(_sequences(benchmark, rows, asked))
@@ -316,7 +318,7 @@ def _shots(benchmark: Benchmark, asked: HowAsked) -> int:
     return benchmark.shots if asked.shots is None else asked.shots
 
 
-def _sequences(benchmark: Benchmark, rows: Mapping[str, Rows], asked: HowAsked) -> Iterator[PromptSequence]:
+def _sequences(benchmark: Benchmark, rows: Mapping[str, BenchmarkRows], asked: HowAsked) -> Iterator[PromptSequence]:
     ask = benchmark.ask
     if ask is None:
         llama = asked.rule == LLAMA_RULE

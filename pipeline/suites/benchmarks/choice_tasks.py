@@ -6,7 +6,7 @@ import random
 import re
 
 from nightjar.jobs.identity import digest
-from nightjar.pipeline.suites.benchmarks.question import BenchmarkQuestion, Row, row_id
+from nightjar.pipeline.suites.benchmarks.question import BenchmarkQuestion, BenchmarkRow, row_id
 from nightjar.pipeline.suites.names import tag_of
 
 GPQA_SEED = 0
@@ -45,13 +45,13 @@ TRUTHFUL_EXAMPLES = (
 """Part of the benchmark's prompt (Lin et al. 2022)."""
 
 
-def lambada(row: Row, number: int) -> BenchmarkQuestion:
+def lambada(row: BenchmarkRow, number: int) -> BenchmarkQuestion:
     """The last word after all others."""
     before, _, word = str(row["text"]).rpartition(" ")
     return BenchmarkQuestion(id=row_id("passage", number), prompt=before, choices=(word,), answer=word)
 
 
-def mmlu(row: Row, number: int) -> BenchmarkQuestion:
+def mmlu(row: BenchmarkRow, number: int) -> BenchmarkQuestion:
     """The options are listed with letters, and the letters are scored."""
     subject = str(row["subject"])
     options = "".join(f"{letter}. {option}\n" for letter, option in zip("ABCD", row["choices"], strict=True))
@@ -67,7 +67,7 @@ def mmlu(row: Row, number: int) -> BenchmarkQuestion:
     )
 
 
-def arc(row: Row, number: int) -> BenchmarkQuestion:
+def arc(row: BenchmarkRow, number: int) -> BenchmarkQuestion:
     """The answers' texts are scored; letters and digits of the options are not shown."""
     choices, labels = tuple(map(str, row["choices"]["text"])), list(row["choices"]["label"])
     right = labels.index(row["answerKey"])
@@ -80,7 +80,7 @@ def arc(row: Row, number: int) -> BenchmarkQuestion:
     )
 
 
-def hellaswag(row: Row, number: int) -> BenchmarkQuestion:
+def hellaswag(row: BenchmarkRow, number: int) -> BenchmarkQuestion:
     """How a scene goes on; marks of the WikiHow part are taken out of it."""
     choices = tuple(_without_marks(str(ending)) for ending in row["endings"])
     context = f"{row['activity_label']}: {row['ctx_a']} {str(row['ctx_b']).capitalize()}"
@@ -99,7 +99,7 @@ def _without_marks(text: str) -> str:
     return re.sub(r"\[.*?\]", "", text).replace("  ", " ")
 
 
-def winogrande(row: Row, number: int) -> BenchmarkQuestion:
+def winogrande(row: BenchmarkRow, number: int) -> BenchmarkQuestion:
     """Two sentences that differ in whom they mean; what follows the gap is scored after each."""
     before, _, after = str(row["sentence"]).partition("_")
     contexts = (before + str(row["option1"]), before + str(row["option2"]))
@@ -115,17 +115,17 @@ def winogrande(row: Row, number: int) -> BenchmarkQuestion:
     )
 
 
-def truthfulqa_mc1(row: Row, number: int) -> BenchmarkQuestion:
+def truthfulqa_mc1(row: BenchmarkRow, number: int) -> BenchmarkQuestion:
     """One right answer among false ones."""
     return _truthful(row, number, "mc1_targets")
 
 
-def truthfulqa_mc2(row: Row, number: int) -> BenchmarkQuestion:
+def truthfulqa_mc2(row: BenchmarkRow, number: int) -> BenchmarkQuestion:
     """Several right answers among false ones, for their share of the probability."""
     return _truthful(row, number, "mc2_targets")
 
 
-def _truthful(row: Row, number: int, field: str) -> BenchmarkQuestion:
+def _truthful(row: BenchmarkRow, number: int, field: str) -> BenchmarkQuestion:
     choices = tuple(map(str, row[field]["choices"]))
     right = tuple(at for at, label in enumerate(row[field]["labels"]) if int(label) == 1)
     return BenchmarkQuestion(
@@ -138,7 +138,7 @@ def _truthful(row: Row, number: int, field: str) -> BenchmarkQuestion:
     )
 
 
-def piqa(row: Row, number: int) -> BenchmarkQuestion:
+def piqa(row: BenchmarkRow, number: int) -> BenchmarkQuestion:
     """Two ways to reach a goal."""
     choices, right = (str(row["sol1"]), str(row["sol2"])), int(row["label"])
     return BenchmarkQuestion(
@@ -150,7 +150,7 @@ def piqa(row: Row, number: int) -> BenchmarkQuestion:
     )
 
 
-def gpqa(row: Row, number: int) -> BenchmarkQuestion:
+def gpqa(row: BenchmarkRow, number: int) -> BenchmarkQuestion:
     """Four answers in an order of ours, which the question itself and GPQA_SEED give; their letters are scored."""
     question = str(row["Question"]).strip()
     answers = [str(row[field]).strip() for field in ("Correct Answer", *(f"Incorrect Answer {at}" for at in (1, 2, 3)))]

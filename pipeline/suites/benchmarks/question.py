@@ -19,8 +19,8 @@ from nightjar.jobs.sequences import Sequence as PromptSequence
 from nightjar.pipeline.suites.few_shot import Example, put_before
 from nightjar.pipeline.suites.sample_parts import ASKED_LETTER, listed_below
 
-Row = Mapping[str, Any]
-Rows = Sequence[Row]
+BenchmarkRow = Mapping[str, Any]
+BenchmarkRows = Sequence[BenchmarkRow]
 EXAMPLES_SEED = 1234
 """lm-evaluation-harness' default."""
 LETTERS = "ABCDEFGHIJ"

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from nightjar.jobs.sequences import Mode, TextRule, TurnSpec
 from nightjar.jobs.sequences import Sequence as PromptSequence
-from nightjar.pipeline.suites.benchmarks.question import Rows, row_id
+from nightjar.pipeline.suites.benchmarks.question import BenchmarkRows, row_id
 
 _CLOSED_UP = (
     ("s '", "s'"),
@@ -41,7 +41,7 @@ _LAST = (
 """The harness' rules, in its order: what its tokeniser set apart is closed up again."""
 
 
-def raw_text(rows: Rows) -> str:
+def raw_text(rows: BenchmarkRows) -> str:
     """The file that the rows were cut from: an empty row was a line with a single space."""
     return "".join(str(row["text"]) or " \n" for row in rows)
 
@@ -73,7 +73,7 @@ def plain_article(page: str) -> str:
     return text
 
 
-def article_sequences(rows: Rows) -> Iterator[PromptSequence]:
+def article_sequences(rows: BenchmarkRows) -> Iterator[PromptSequence]:
     """An article a sequence. Words and bytes are those of the text before it was closed up, as the harness counts."""
     for number, page in enumerate(articles(raw_text(rows)), start=1):
         rule = TextRule(words=len(re.split(r"\s+", page)), bytes=len(page.encode()))
@@ -81,6 +81,6 @@ def article_sequences(rows: Rows) -> Iterator[PromptSequence]:
         yield PromptSequence(id=row_id("article", number), turns=(turn,), mode=Mode.PERPLEXITY, text_rule=rule)
 
 
-def whole_file(rows: Rows, rule: TextRule) -> Iterator[PromptSequence]:
+def whole_file(rows: BenchmarkRows, rule: TextRule) -> Iterator[PromptSequence]:
     """The file as one text, the way llama.cpp's own tool reads it."""
     yield PromptSequence(id="wikitext", turns=(TurnSpec(prompt=raw_text(rows)),), mode=Mode.PERPLEXITY, text_rule=rule)

@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 from nightjar.jobs.sequences import Expectation
-from nightjar.pipeline.suites.benchmarks.question import LETTERS, BenchmarkQuestion, Row, row_id
+from nightjar.pipeline.suites.benchmarks.question import LETTERS, BenchmarkQuestion, BenchmarkRow, row_id
 
 GSM8K_PARAMETERS: dict[str, Any] = {
     "temperature": 0.0,
@@ -21,7 +21,7 @@ _BOXED = "Put the final answer into \\boxed{}."
 _THINKING = "Let's think step by step."
 
 
-def gsm8k(row: Row, number: int) -> BenchmarkQuestion:
+def gsm8k(row: BenchmarkRow, number: int) -> BenchmarkQuestion:
     """`numeric` reads the reply's answer wherever it stands; `regex` wants it after the first ####, as strict-match."""
     answer = str(row["answer"])
     value = answer.rpartition("#### ")[2].strip().replace(",", "")
@@ -36,7 +36,7 @@ def gsm8k(row: Row, number: int) -> BenchmarkQuestion:
     )
 
 
-def ifeval_prompt(row: Row, number: int) -> BenchmarkQuestion:
+def ifeval_prompt(row: BenchmarkRow, number: int) -> BenchmarkQuestion:
     """A prompt with instructions, which lm-eval's checkers look for in the reply; tags are their kinds."""
     names = [str(name) for name in row["instruction_id_list"]]
     arguments = [{name: value for name, value in given.items() if value is not None} for given in row["kwargs"]]
@@ -50,7 +50,7 @@ def ifeval_prompt(row: Row, number: int) -> BenchmarkQuestion:
     )
 
 
-def math_500(row: Row, number: int) -> BenchmarkQuestion:
+def math_500(row: BenchmarkRow, number: int) -> BenchmarkQuestion:
     """A problem whose answer is an expression; the prompt asks for it in a box."""
     answer = str(row["answer"])
     return BenchmarkQuestion(
@@ -68,7 +68,7 @@ def strict_number(value: str) -> str:
     return rf"(?s)\A(?:(?!\#\#\#\# -?[0-9.,]).)*\#\#\#\# {digits},*\.?(?![0-9.,])"
 
 
-def mmlu_pro(row: Row, number: int) -> BenchmarkQuestion:
+def mmlu_pro(row: BenchmarkRow, number: int) -> BenchmarkQuestion:
     """Up to ten options, thought about first; the first "answer is (X)" counts."""
     options = "".join(
         f"{letter}. {str(option).strip()}\n" for letter, option in zip(LETTERS, row["options"], strict=False)

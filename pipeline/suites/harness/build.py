@@ -15,7 +15,7 @@ from nightjar.pipeline.suites.content import SuiteContent
 from nightjar.pipeline.suites.harness.generation import read_generation
 from nightjar.pipeline.suites.harness.metrics import Counting, read_counting
 from nightjar.pipeline.suites.harness.question import TaskQuestion, TaskRowReader
-from nightjar.pipeline.suites.harness.rendered import RowRenderer, Rows, filled
+from nightjar.pipeline.suites.harness.rendered import HarnessRows, RowRenderer, filled
 from nightjar.pipeline.suites.harness.shots import drawn_examples
 from nightjar.pipeline.suites.harness.task import HarnessTask, OutputType
 from nightjar.pipeline.suites.names import tag_of
@@ -27,7 +27,7 @@ def splits_of(task: HarnessTask) -> tuple[str, ...]:
     return tuple(dict.fromkeys(split for split in (task.asked, pool) if split is not None))
 
 
-def suite_of_task(task: HarnessTask, data: Mapping[str, Rows], renderer: RowRenderer) -> SuiteContent:
+def suite_of_task(task: HarnessTask, data: Mapping[str, HarnessRows], renderer: RowRenderer) -> SuiteContent:
     """The suite. `data`: the rows of each needed split. Raises SuiteError that names the task's field, and the row."""
     counting = read_counting(task)
     parameters = read_generation(task) if task.output is OutputType.WRITTEN else {}
@@ -54,7 +54,7 @@ def suite_of_task(task: HarnessTask, data: Mapping[str, Rows], renderer: RowRend
     )
 
 
-def _whole(rows: Rows) -> Rows:
+def _whole(rows: HarnessRows) -> HarnessRows:
     """The rows with every field that any of them has: without a value it is none, as tables have it."""
     fields = dict.fromkeys(name for row in rows for name in row)
     return [{name: row.get(name) for name in fields} for row in rows]
@@ -62,8 +62,8 @@ def _whole(rows: Rows) -> Rows:
 
 def _examples(
     task: HarnessTask,
-    data: Mapping[str, Rows],
-    rows: Rows,
+    data: Mapping[str, HarnessRows],
+    rows: HarnessRows,
     features: frozenset[str],
     renderer: RowRenderer,
     reader: TaskRowReader,

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from nightjar.config.errors import SuiteError, UsageError, suggest
 from nightjar.pipeline.suites.csv_text import parse_csv
-from nightjar.pipeline.suites.harness.rendered import Rows
+from nightjar.pipeline.suites.harness.rendered import HarnessRows
 from nightjar.pipeline.suites.harness.task import HarnessTask
 from nightjar.pipeline.suites.json_text import parse_json, parse_json_lines
 from nightjar.pipeline.suites.parquet_rows import read_parquet
@@ -85,7 +85,7 @@ def data_files(task: HarnessTask, given: Sequence[str], needed: Sequence[str], *
     return files
 
 
-def read_data(files: Files, read_text: ReadText, limit_bytes: int) -> tuple[dict[str, Rows], str]:
+def read_data(files: Files, read_text: ReadText, limit_bytes: int) -> tuple[dict[str, HarnessRows], str]:
     """(split -> rows, the files with their digests in words). Raises SuiteError."""
     rows: dict[str, list[object]] = {}
     told: list[str] = []

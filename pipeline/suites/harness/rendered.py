@@ -10,14 +10,14 @@ from nightjar.config.errors import SuiteError, TemplateError
 from nightjar.pipeline.suites.harness.task_file import TaskFile
 from nightjar.pipeline.suites.located import Path
 
-Row = Mapping[str, Any]
-Rows = Sequence[Row]
+HarnessRow = Mapping[str, Any]
+HarnessRows = Sequence[HarnessRow]
 
 
 class RowRenderer(Protocol):
     """Renders templates with rows, in a sandbox with limits."""
 
-    def cells(self, templates: Mapping[str, str], rows: Rows) -> list[dict[str, dict[str, Any]]]:
+    def cells(self, templates: Mapping[str, str], rows: HarnessRows) -> list[dict[str, dict[str, Any]]]:
         """For each row, by the template's name: `text`, and `items` where it prints a list; or `error`.
 
         Raises TemplateError where nothing is known of any row.
@@ -43,7 +43,7 @@ class Filled:
 
 
 def filled(
-    task: TaskFile, fields: Mapping[str, TaskField], rows: Rows, features: frozenset[str], renderer: RowRenderer
+    task: TaskFile, fields: Mapping[str, TaskField], rows: HarnessRows, features: frozenset[str], renderer: RowRenderer
 ) -> list[dict[str, Filled]]:
     """For each row, each field's value. `features`: what the asked rows have: a text that is one of them names it.
 
@@ -65,7 +65,12 @@ def filled(
 
 
 def _value(
-    task: TaskFile, field: TaskField, row: Row, number: int, features: frozenset[str], cell: dict[str, Any] | None
+    task: TaskFile,
+    field: TaskField,
+    row: HarnessRow,
+    number: int,
+    features: frozenset[str],
+    cell: dict[str, Any] | None,
 ) -> Filled:
     if cell is not None and "error" in cell:
         raise row_problem(task, field.path, number, f"cannot be rendered: {cell['error']}. It has {_fields(row)}")
@@ -78,7 +83,7 @@ def _value(
     return Filled(value=field.value)
 
 
-def _fields(row: Row) -> str:
+def _fields(row: HarnessRow) -> str:
     return f"the fields {', '.join(list(row)[:20])}."
 
 

@@ -8,11 +8,11 @@ from itertools import islice
 
 from nightjar.config.counting import how_many
 from nightjar.pipeline.suites.benchmarks.question import EXAMPLES_SEED
-from nightjar.pipeline.suites.harness.rendered import Row, Rows
+from nightjar.pipeline.suites.harness.rendered import HarnessRow, HarnessRows
 from nightjar.pipeline.suites.harness.task import HarnessTask
 
 
-def drawn_examples(task: HarnessTask, rows: Rows, pool: Rows) -> Iterator[list[int]]:
+def drawn_examples(task: HarnessTask, rows: HarnessRows, pool: HarnessRows) -> Iterator[list[int]]:
     """For each row, in order, which rows of the pool are its examples: one generator for all.
 
     Raises SuiteError where the pool has too few.
@@ -30,7 +30,7 @@ def drawn_examples(task: HarnessTask, rows: Rows, pool: Rows) -> Iterator[list[i
         yield _of_one(task, row, pool, need, source) if count else []
 
 
-def _of_one(task: HarnessTask, row: Row, pool: Rows, need: int, source: random.Random) -> list[int]:
+def _of_one(task: HarnessTask, row: HarnessRow, pool: HarnessRows, need: int, source: random.Random) -> list[int]:
     count, places = task.examples.count, range(len(pool))
 
     def another(place: int) -> bool:

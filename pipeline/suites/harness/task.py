@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from nightjar.pipeline.suites.harness.rendered import Row, TaskField
+from nightjar.pipeline.suites.harness.rendered import HarnessRow, TaskField
 from nightjar.pipeline.suites.harness.task_file import TaskFile
 from nightjar.pipeline.suites.located import Path
 from nightjar.pipeline.suites.yaml_text import CodeReference
@@ -54,7 +54,7 @@ class Examples:
     first: bool
     """The first ones; else drawn."""
     split: str | None
-    samples: tuple[Row, ...]
+    samples: tuple[HarnessRow, ...]
     """Given in the task itself, in the place of a split."""
     fields: Mapping[str, TaskField]
     target_delimiter: str

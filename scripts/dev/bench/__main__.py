@@ -26,14 +26,14 @@ from nightjar.scripts.dev.bench.likelihoods import likelihoods
 from nightjar.scripts.dev.bench.measures import Setup
 from nightjar.scripts.dev.bench.models import SIZES, build
 from nightjar.scripts.dev.bench.programs import find_perplexity
-from nightjar.scripts.dev.bench.rows import LEAST_ROUNDS, MOST_TIMES, Row, as_json, rows_table, standing
+from nightjar.scripts.dev.bench.rows import LEAST_ROUNDS, MOST_TIMES, BenchRow, as_json, rows_table, standing
 from nightjar.scripts.dev.bench.schemas import under_schemas
 from nightjar.scripts.dev.bench.server import find_server
 from nightjar.workers.engine.device import this_device
 from nightjar.workers.library.inspect import read_facts
 
 ROOT = Path(__file__).parents[4]
-MEASURES: dict[str, Callable[[Setup], Coroutine[Any, Any, list[Row]]]] = {
+MEASURES: dict[str, Callable[[Setup], Coroutine[Any, Any, list[BenchRow]]]] = {
     "decode": measures.decode_rates,
     "workloads": measures.against_serial_and_server,
     "verdicts": measures.verdicts,
@@ -66,7 +66,7 @@ def _run(arguments: argparse.Namespace) -> None:
     configure(Settings(log_level="warning"))
     known = circumstances(setup)
     out = setup.folder / f"bench-{datetime.now(UTC):%Y%m%d-%H%M%S}.json"
-    rows: list[Row] = []
+    rows: list[BenchRow] = []
     usual = [name for name in MEASURES if name not in (*ON_A_GPU * this_device(None).is_cpu, *NAMED)]
     for name in arguments.only or usual:
         rows += asyncio.run(MEASURES[name](setup))

@@ -18,7 +18,7 @@ from nightjar.config.load_settings import LoadSettings
 from nightjar.scripts.dev.bench import rows as lines
 from nightjar.scripts.dev.bench.engine_side import EngineSide
 from nightjar.scripts.dev.bench.measures import Setup, say
-from nightjar.scripts.dev.bench.rows import Row
+from nightjar.scripts.dev.bench.rows import BenchRow
 from nightjar.scripts.dev.bench.whole import home_session, started
 from nightjar.workers.library.inspect import read_facts
 
@@ -33,10 +33,10 @@ WARM_UP_S, COUNTED_S = 3.0, 4.0
 REPLY_TOKENS = 16
 LONGEST_S = 120.0
 WORLDS = (("quiet", 0), ("beside one busy process", 1))
-Threads = int | Literal["auto"]
+_Threads = int | Literal["auto"]
 
 
-async def beside_load(setup: Setup) -> list[Row]:
+async def beside_load(setup: Setup) -> list[BenchRow]:
     """One conversation's tokens per second with `threads = auto` over those with the best fixed number; and the first
     turn of a worker. Quiet, and beside a process that keeps one core busy. Models of random weights have no template
     and few layers: give a real one (`--model`)."""
@@ -63,10 +63,10 @@ def neighbours(count: int) -> Iterator[None]:
             process.wait()
 
 
-async def _following(setup: Setup, world: str) -> Row:
+async def _following(setup: Setup, world: str) -> BenchRow:
     """Every round opens each side anew and lets it decode for some seconds before it counts."""
     fixed = sorted({max(1, setup.threads - 1), setup.threads})
-    sides: dict[str, Threads] = {"auto": "auto", **{f"{count} threads": count for count in fixed}}
+    sides: dict[str, _Threads] = {"auto": "auto", **{f"{count} threads": count for count in fixed}}
     samples: dict[str, list[float]] = {name: [] for name in sides}
     used = set()
     for number in range(_count(setup, ROUNDS)):
@@ -84,7 +84,7 @@ def _count(setup: Setup, least: int) -> int:
     return max(least, setup.rounds) if setup.rounds >= lines.LEAST_ROUNDS else setup.rounds
 
 
-async def _rate(model: Path, threads: Threads) -> tuple[float, int | None]:
+async def _rate(model: Path, threads: _Threads) -> tuple[float, int | None]:
     """Tokens per second of one conversation, and how many threads computed it at last where they follow the load."""
     settings = LoadSettings(slots=1, context=CONTEXT, threads=threads)
     async with EngineSide.loaded(model, settings) as side:
@@ -102,7 +102,7 @@ async def _decode_for(side: EngineSide, seconds: float) -> float:
     return tokens / spent_s
 
 
-async def _first_turns(setup: Setup, world: str, others: int) -> list[Row]:
+async def _first_turns(setup: Setup, world: str, others: int) -> list[BenchRow]:
     """Workers started one after the other, each for one job: from `model_loaded` to the first piece of its prompt and
     to its committed turn."""
     pieces_s, turns_s, starts_s = [], [], []

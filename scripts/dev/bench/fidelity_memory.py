@@ -14,7 +14,7 @@ from nightjar.config.load_settings import LoadSettings
 from nightjar.scripts.dev.bench import rows as lines
 from nightjar.scripts.dev.bench.baselines import Apart
 from nightjar.scripts.dev.bench.measures import Setup, say
-from nightjar.scripts.dev.bench.rows import Row
+from nightjar.scripts.dev.bench.rows import BenchRow
 from nightjar.workers.engine.device import this_device
 from nightjar.workers.engine.load_progress import LoadProgress
 from nightjar.workers.fidelity.loads import FidelityLoad, opened
@@ -81,7 +81,7 @@ class Comparing:
         return FidelityLoad(label=cache, entry=entry, facts=read_facts(self._path, cache))
 
 
-async def fidelity_memory(setup: Setup) -> list[Row]:
+async def fidelity_memory(setup: Setup) -> list[BenchRow]:
     """One measurement: memory does not scatter as time does."""
     tokens = LARGE_TOKENS if setup.large else TOKENS
     side = Apart(Comparing, setup.model, setup.threads, setup.vocabulary)
@@ -91,13 +91,13 @@ async def fidelity_memory(setup: Setup) -> list[Row]:
         side.close()
     over = f"fidelity of two loads over {tokens:,} tokens"
     rows = [
-        Row(
+        BenchRow(
             measure=f"{over}: peak memory beyond both models in use",
             value=taken.memory / MB,
             goal=lines.FIDELITY_MEMORY_MB,
             unit="MB",
         ),
-        Row(
+        BenchRow(
             measure=f"{over}, one after the other: file", value=taken.file / MB, goal=lines.FIDELITY_FILE_MB, unit="MB"
         ),
     ]

@@ -15,7 +15,7 @@ from nightjar.scripts.dev.bench.baselines import Apart
 from nightjar.scripts.dev.bench.fidelity_memory import fidelity_memory
 from nightjar.scripts.dev.bench.measures import CONTEXT, ENGINE, Setup, say
 from nightjar.scripts.dev.bench.perplexity import perplexity_rates
-from nightjar.scripts.dev.bench.rows import Goal, Row, highest, not_measured, ratio
+from nightjar.scripts.dev.bench.rows import BenchRow, Goal, highest, not_measured, ratio
 from nightjar.scripts.dev.bench.scoring_baselines import EchoScorer, SerialScorer
 from nightjar.scripts.dev.bench.workloads import Ids, prompt_trie_size
 from nightjar.workers.engine.engine import BatchEngine
@@ -28,7 +28,7 @@ QUESTIONS = 8
 UNIT = "continuations/s"
 LARGE_VOCABULARY = 100_000
 RESUMED, SERIAL, ECHO = "engine, reproducible", "serial loop", "create_completion(echo=True)"
-Question = tuple[Ids, tuple[Ids, ...]]
+_Question = tuple[Ids, tuple[Ids, ...]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +36,7 @@ class Quiz:
     """Questions of one header: their contexts with it, and their answers."""
 
     header: Ids
-    questions: tuple[Question, ...]
+    questions: tuple[_Question, ...]
 
     @property
     def continuations(self) -> int:
@@ -54,7 +54,7 @@ def quiz(vocabulary: int, number: int) -> Quiz:
     header = tuple(_ids(random.Random("header"), HEADER, vocabulary))  # noqa: S311
     draw = random.Random(f"questions {number}")  # noqa: S311  # as a number, -1 and 1 would draw the same
 
-    def question() -> Question:
+    def question() -> _Question:
         stem = _ids(draw, QUESTION, vocabulary)
         return (*header, *stem), tuple(_ids(draw, ANSWER, vocabulary) for _ in range(CHOICES))
 
@@ -65,7 +65,7 @@ def _ids(draw: random.Random, length: int, vocabulary: int) -> Ids:
     return tuple(draw.randrange(300, vocabulary) for _ in range(length))
 
 
-async def likelihoods(setup: Setup) -> list[Row]:
+async def likelihoods(setup: Setup) -> list[BenchRow]:
     """The engine in both layouts against a serial loop with prefix reuse, and against `llama_cpp.Llama`'s own way; then
     perplexity, and the memory of a comparison."""
     goal = lines.SCORES_AGAINST_SERIAL_WORDY if setup.vocabulary > LARGE_VOCABULARY else lines.SCORES_AGAINST_SERIAL
@@ -85,8 +85,8 @@ async def likelihoods(setup: Setup) -> list[Row]:
     return [*rows, *await perplexity_rates(setup), *await fidelity_memory(setup)]
 
 
-def _rows(rates: dict[str, list[float]], computed: Sequence[float], goal: Goal) -> list[Row]:
-    def against(own: str, other: str, goal: Goal | None) -> Row:
+def _rows(rates: dict[str, list[float]], computed: Sequence[float], goal: Goal) -> list[BenchRow]:
+    def against(own: str, other: str, goal: Goal | None) -> BenchRow:
         rounds = min(len(rates[own]), len(rates[other]))
         pair = {own: rates[own][:rounds], other: rates[other][:rounds]}
         return ratio(f"four-choice questions, {own} / {other}", pair, goal, UNIT)
@@ -132,7 +132,7 @@ async def _round(setup: Setup, number: int, computed: list[float], *, with_echo:
     return rates
 
 
-async def _score(engine: BatchEngine, questions: Sequence[Question]) -> int:
+async def _score(engine: BatchEngine, questions: Sequence[_Question]) -> int:
     """How many cells were computed for them, all asked at once."""
     requests = [
         ScoreRequest(id=f"q{number}", context=context, continuations=answers)

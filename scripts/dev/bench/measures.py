@@ -22,7 +22,7 @@ from nightjar.scripts.dev.bench import rows as lines
 from nightjar.scripts.dev.bench.baselines import Apart, BareLoop, Serial
 from nightjar.scripts.dev.bench.engine_side import EngineSide, Played
 from nightjar.scripts.dev.bench.programs import PerplexityProgram
-from nightjar.scripts.dev.bench.rows import Goal, Row, not_measured, ratio
+from nightjar.scripts.dev.bench.rows import BenchRow, Goal, not_measured, ratio
 from nightjar.scripts.dev.bench.server import Server, ServerProgram
 from nightjar.scripts.dev.bench.whole import Load, Pipeline
 from nightjar.scripts.dev.bench.workloads import Delivered, Workload, alone, judge_shaped, repeats, two_turn_chats
@@ -56,7 +56,7 @@ VERDICT_SCHEMA: dict[str, Any] = {
     "additionalProperties": False,
 }
 ENGINE = "engine"
-Run = Callable[[Workload], Delivered]
+_Run = Callable[[Workload], Delivered]
 Opener = Callable[[AsyncExitStack], "Other"]
 """Starts a side, up until the stack closes."""
 
@@ -84,7 +84,7 @@ class Other:
     """A side that the engine is held against, or why it cannot be."""
 
     name: str
-    run: Run | None
+    run: _Run | None
     missing: str = ""
 
 
@@ -92,7 +92,7 @@ def say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-async def decode_rates(setup: Setup, counts: Sequence[int] = DECODE_COUNTS) -> list[Row]:
+async def decode_rates(setup: Setup, counts: Sequence[int] = DECODE_COUNTS) -> list[BenchRow]:
     """The engine, its text delivered to asyncio, against a bare decode loop with the same sampler chain. The event loop
     is looked at in goes of their own."""
     rows = []
@@ -132,7 +132,7 @@ async def _decoding(setup: Setup, slots: int) -> tuple[float, float, list[float]
     return tokens / own_s, tokens / bare_s, stalls_s
 
 
-async def against_serial_and_server(setup: Setup) -> list[Row]:
+async def against_serial_and_server(setup: Setup) -> list[BenchRow]:
     """Two-turn chats, repeats and judging: 16 slots against one conversation at a time and against the server."""
     chats, sequences, replies = (24, 2, 3) if setup.large else (64, 4, 6)
     words = setup.vocabulary
@@ -164,14 +164,14 @@ async def against_serial_and_server(setup: Setup) -> list[Row]:
     return [*rows, computed]
 
 
-async def verdicts(setup: Setup) -> list[Row]:
+async def verdicts(setup: Setup) -> list[BenchRow]:
     """Judge-shaped work with JSON Schema verdicts on the demo model, which writes valid JSON without being forced."""
     demo = replace(setup, model=setup.demo, vocabulary=read_facts(setup.demo, setup.demo.stem).file_facts.vocabulary)
     make = partial(judge_shaped, demo.vocabulary, SLOTS, schema=VERDICT_SCHEMA)
     return await play_against(demo, make, [(partial(server_side, demo), lines.VERDICTS_AGAINST_SERVER)], [])
 
 
-async def whole_pipeline(setup: Setup) -> list[Row]:
+async def whole_pipeline(setup: Setup) -> list[BenchRow]:
     """Queue, MongoDB, dispatcher, worker and engine against the engine alone, by turns on the same cores."""
     load = Load(
         slots=SLOTS,
@@ -201,7 +201,7 @@ async def whole_pipeline(setup: Setup) -> list[Row]:
     return [row]
 
 
-async def one_conversation(setup: Setup) -> list[Row]:
+async def one_conversation(setup: Setup) -> list[BenchRow]:
     """What someone alone with a model waits for: its load, a short reply, and text at both ends of a long context.
 
     The goals are for 7 B parameters and more on a GPU; with less the figures are for information.
@@ -237,7 +237,7 @@ async def one_conversation(setup: Setup) -> list[Row]:
     return rows
 
 
-async def differing_texts(setup: Setup) -> list[Row]:
+async def differing_texts(setup: Setup) -> list[BenchRow]:
     """How often a conversation's texts differ from those with one slot: with flash attention, and reproducible."""
     rows = []
     for reproducible in (False, True):
@@ -248,7 +248,7 @@ async def differing_texts(setup: Setup) -> list[Row]:
                 texts.append((await side.run(two_turn_chats(setup.vocabulary, slots, 0, chats=32))).replies)
         differing = sum(one != other for one, other in zip(*texts, strict=True)) / len(texts[0])
         name = "reproducible" if reproducible else "default settings"
-        row = Row(
+        row = BenchRow(
             measure=f"conversations that differ from their one-slot text, {name}",
             value=differing,
             goal=lines.SAME_TEXTS if reproducible else None,
@@ -265,7 +265,7 @@ async def play_against(
     make: Callable[[int], Workload],
     others: Sequence[tuple[Opener, Goal]],
     played: list[Played],
-) -> list[Row]:
+) -> list[BenchRow]:
     """Rounds of all sides in turn, each after a short go that is not counted; `make` gives each round's work.
 
     The engine runs right beside each other side, and every second round goes the other way round: a machine that
@@ -331,7 +331,7 @@ class SideBySide:
             if name in rates:
                 self.samples.setdefault(name, []).append(rates[name])
 
-    def row(self, work: str, unit: str) -> Row:
+    def row(self, work: str, unit: str) -> BenchRow:
         """Its line, measured or not."""
         assert self.other is not None
         measure = f"{work} / {self.other.name}"

@@ -13,7 +13,7 @@ from pathlib import Path
 from nightjar.config.errors import ServiceError, UsageError
 from nightjar.scripts.dev.bench import rows as lines
 from nightjar.scripts.dev.bench.measures import ENGINE, Setup, say
-from nightjar.scripts.dev.bench.rows import Row, not_measured, ratio
+from nightjar.scripts.dev.bench.rows import BenchRow, not_measured, ratio
 from nightjar.workers.engine.engine import BatchEngine
 from nightjar.workers.engine.loading import load
 from nightjar.workers.engine.request import ScoreRequest
@@ -30,7 +30,7 @@ _CHUNK = re.compile(rb"\[(\d+)\]")
 ROOT = Path(__file__).parents[4]
 
 
-async def perplexity_rates(setup: Setup) -> list[Row]:
+async def perplexity_rates(setup: Setup) -> list[BenchRow]:
     """Tokens a second, the same windows and rows of logits on both sides, whose order changes from round to round."""
     program = setup.perplexity
     if program is None:

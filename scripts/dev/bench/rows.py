@@ -64,7 +64,7 @@ FIDELITY_FILE_MB = Goal(bound=200.0, at_most=True)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Row:
+class BenchRow:
     """One line. `value` None: not measured, with the reason in `note`; `goal` None: for information."""
 
     measure: str
@@ -104,7 +104,7 @@ class Row:
         return f"{self.measure}: {self.shown}{goal} {self.remark}"
 
 
-def ratio(measure: str, samples: Mapping[str, Sequence[float]], goal: Goal | None, unit: str = "tokens/s") -> Row:
+def ratio(measure: str, samples: Mapping[str, Sequence[float]], goal: Goal | None, unit: str = "tokens/s") -> BenchRow:
     """The median of the rounds' ratios, first side over second; samples are in `unit`, one a round.
 
     A round's sides run one right after the other, so what the machine does to both drops out of their ratio, which it
@@ -112,7 +112,7 @@ def ratio(measure: str, samples: Mapping[str, Sequence[float]], goal: Goal | Non
     """
     (_, own), (name, other) = samples.items()
     note = f"{figure(median(own))} against {figure(median(other))} {unit} of {name}, {_counted(len(own))}"
-    return Row(measure=measure, value=median(_ratios(samples)), goal=goal, note=note, samples=samples)
+    return BenchRow(measure=measure, value=median(_ratios(samples)), goal=goal, note=note, samples=samples)
 
 
 def unsettled(samples: Mapping[str, Sequence[float]], goal: Goal, rounds: int) -> bool:
@@ -141,17 +141,21 @@ def figure(value: float) -> str:
     return f"{value:.0f}" if value >= 100 else f"{value:.1f}"
 
 
-def not_measured(measure: str, goal: Goal, reason: str, samples: Mapping[str, Sequence[float]] | None = None) -> Row:
+def not_measured(
+    measure: str, goal: Goal, reason: str, samples: Mapping[str, Sequence[float]] | None = None
+) -> BenchRow:
     """A line that says why it has no value: it never counts as reached."""
-    return Row(measure=measure, value=None, goal=goal, note=reason, samples=samples or {})
+    return BenchRow(measure=measure, value=None, goal=goal, note=reason, samples=samples or {})
 
 
-def highest(measure: str, values: Sequence[float], goal: Goal) -> Row:
+def highest(measure: str, values: Sequence[float], goal: Goal) -> BenchRow:
     """The worst of all rounds."""
-    return Row(measure=measure, value=max(values), goal=goal, note="highest of all rounds", samples={"ratio": values})
+    return BenchRow(
+        measure=measure, value=max(values), goal=goal, note="highest of all rounds", samples={"ratio": values}
+    )
 
 
-def ratio_of_medians(measure: str, samples: Mapping[str, Sequence[float]], goal: Goal, note: str) -> Row:
+def ratio_of_medians(measure: str, samples: Mapping[str, Sequence[float]], goal: Goal, note: str) -> BenchRow:
     """The median of the first side over the best of the other sides' medians, with its bootstrap interval: rounds are
     drawn whole, since a round's sides ran one after the other."""
     own, *others = (np.asarray(values) for values in samples.values())
@@ -169,12 +173,12 @@ def ratio_of_medians(measure: str, samples: Mapping[str, Sequence[float]], goal:
     sides = ", ".join(f"{name} {figure(median(values))}" for name, values in samples.items())
     text = f"{between}tokens/s: {sides}; {_counted(len(own))}; {note}"
     value = float(of(own, *others))
-    return Row(measure=measure, value=value, goal=goal, note=text, samples=samples, interval=interval)
+    return BenchRow(measure=measure, value=value, goal=goal, note=text, samples=samples, interval=interval)
 
 
-def latest(measure: str, values: Sequence[float], goal: Goal | None, note: str) -> Row:
+def latest(measure: str, values: Sequence[float], goal: Goal | None, note: str) -> BenchRow:
     """The 95th percentile of some seconds."""
-    return Row(
+    return BenchRow(
         measure=f"{measure}, p95 of {len(values)}",
         value=nth_percentile(values, 95),
         goal=goal,
@@ -184,12 +188,12 @@ def latest(measure: str, values: Sequence[float], goal: Goal | None, note: str) 
     )
 
 
-def median_of(measure: str, values: Sequence[float], goal: Goal | None, unit: str, note: str) -> Row:
+def median_of(measure: str, values: Sequence[float], goal: Goal | None, unit: str, note: str) -> BenchRow:
     """The median of all rounds; `goal` None: for information."""
-    return Row(measure=measure, value=median(values), goal=goal, unit=unit, note=note, samples={unit: values})
+    return BenchRow(measure=measure, value=median(values), goal=goal, unit=unit, note=note, samples={unit: values})
 
 
-def stalls(measure: str, rounds_s: Sequence[Sequence[float]], goal: Goal) -> Row:
+def stalls(measure: str, rounds_s: Sequence[Sequence[float]], goal: Goal) -> BenchRow:
     """The 99th percentile of how late the event loop was, over all rounds' looks. `goal` is in ms."""
     late_ms = [1000 * late for looks in rounds_s for late in looks]
     samples = {
@@ -197,7 +201,7 @@ def stalls(measure: str, rounds_s: Sequence[Sequence[float]], goal: Goal) -> Row
         "longest_ms": [1000 * max(looks) for looks in rounds_s if looks],
     }
     note = f"of {len(late_ms)} looks, the longest {max(late_ms):.1f} ms"
-    return Row(measure=measure, value=percentile_99(late_ms), goal=goal, unit="ms", note=note, samples=samples)
+    return BenchRow(measure=measure, value=percentile_99(late_ms), goal=goal, unit="ms", note=note, samples=samples)
 
 
 def percentile_99(values: Sequence[float]) -> float:
@@ -210,7 +214,7 @@ def nth_percentile(values: Sequence[float], percent: int) -> float:
     return quantiles(values, n=100, method="inclusive")[percent - 1] if len(values) > 1 else values[0]
 
 
-def rows_table(rows: Sequence[Row], rounds: int) -> str:
+def rows_table(rows: Sequence[BenchRow], rounds: int) -> str:
     """Markdown, with a line on how much it is worth."""
     lines = ["| measure | reached | goal | |", "|---|---|---|---|"]
     lines += [f"| {row.measure} | {row.shown} | {row.goal or '-'} | {row.remark} |" for row in rows]
@@ -228,7 +232,7 @@ def standing(rounds: int) -> str:
     return f"{_counted(rounds)}: not for the record, which takes medians of {LEAST_ROUNDS}."
 
 
-def as_json(row: Row) -> dict[str, Any]:
+def as_json(row: BenchRow) -> dict[str, Any]:
     """With the medians of every side and whether the goal was reached; None if there is nothing to compare."""
     medians = {side: median(values) for side, values in row.samples.items() if values}
     return asdict(row) | {"medians": medians, "reached": row.reached}

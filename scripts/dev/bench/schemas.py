@@ -13,7 +13,7 @@ from typing import Any
 from nightjar.scripts.dev.bench import rows as lines
 from nightjar.scripts.dev.bench.engine_side import EngineSide
 from nightjar.scripts.dev.bench.measures import CONTEXT, SLOTS, Setup, play_against, say, server_side
-from nightjar.scripts.dev.bench.rows import Row, median_of, ratio
+from nightjar.scripts.dev.bench.rows import BenchRow, median_of, ratio
 from nightjar.scripts.dev.bench.workloads import BenchChat, Workload, judge_shaped
 
 AT_ONCE = 8
@@ -39,7 +39,7 @@ VERDICT_TOKENS = 160
 HELD, FREE = "held to a schema", "free"
 
 
-async def under_schemas(setup: Setup) -> list[Row]:
+async def under_schemas(setup: Setup) -> list[BenchRow]:
     """The speed inside a long string over that of free text; what verdicts are made of; verdicts over the server's."""
     rows = [await _inside_a_string(setup), *await _tokens_of_verdicts(setup)]
     for row in rows:
@@ -49,7 +49,7 @@ async def under_schemas(setup: Setup) -> list[Row]:
     return [*rows, *await play_against(setup, make, [(partial(server_side, setup), goal)], [])]
 
 
-async def _inside_a_string(setup: Setup) -> Row:
+async def _inside_a_string(setup: Setup) -> BenchRow:
     """Sampled tokens a second, forced ones left out; the two alternate within a round."""
     samples: dict[str, list[float]] = {HELD: [], FREE: []}
     for number in count():
@@ -82,7 +82,7 @@ def _texts(vocabulary: int, turn: int, schema: dict[str, Any] | None, tokens: in
     return Workload(name="a long string", chats=chats, reply_tokens=tokens, at_once=AT_ONCE, json_schema=schema)
 
 
-async def _tokens_of_verdicts(setup: Setup) -> list[Row]:
+async def _tokens_of_verdicts(setup: Setup) -> list[BenchRow]:
     """Of whole verdicts, prompts included in the time: tokens a second that were forced, and that were drawn."""
     forced_rates, drawn_rates = [], []
     for number in range(setup.rounds):

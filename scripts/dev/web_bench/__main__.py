@@ -24,7 +24,7 @@ from nightjar.config.logging import configure
 from nightjar.config.settings import Settings
 from nightjar.config.version import NIGHTJAR_VERSION
 from nightjar.scripts.dev.bench.arguments import positive
-from nightjar.scripts.dev.bench.rows import LEAST_ROUNDS, Row, as_json, rows_table
+from nightjar.scripts.dev.bench.rows import LEAST_ROUNDS, BenchRow, as_json, rows_table
 from nightjar.scripts.dev.web_bench.moves import event_times
 from nightjar.scripts.dev.web_bench.pages import page_times
 from nightjar.scripts.dev.web_bench.replies import first_token, throughput
@@ -34,7 +34,7 @@ from nightjar.scripts.dev.web_bench.sizes import memory_of_requests, memory_of_s
 from nightjar.workers.engine.device import this_device
 
 ROOT = Path(__file__).parents[4]
-PARTS: dict[str, Callable[[WebSetup], Coroutine[Any, Any, list[Row]]]] = {
+PARTS: dict[str, Callable[[WebSetup], Coroutine[Any, Any, list[BenchRow]]]] = {
     "events": event_times,
     "first-token": first_token,
     "throughput": throughput,
@@ -67,7 +67,7 @@ def _run(arguments: argparse.Namespace) -> None:
         "rounds": setup.rounds,
         "machine": _machine(),
     }
-    rows: list[Row] = []
+    rows: list[BenchRow] = []
     for name in arguments.only or PARTS:
         report_progress(f"measuring: {name}")
         for row in asyncio.run(PARTS[name](setup)):

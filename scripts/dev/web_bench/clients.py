@@ -16,7 +16,7 @@ from typing import Any
 from nightjar.config.interpreter import PYTHON
 
 LIMIT = 2**24
-Wanted = Mapping[str, Any]
+_Wanted = Mapping[str, Any]
 
 
 class BenchClients:
@@ -27,7 +27,7 @@ class BenchClients:
 
     @classmethod
     @asynccontextmanager
-    async def up(cls, kind: str, wanted: Wanted) -> AsyncIterator[BenchClients]:
+    async def up(cls, kind: str, wanted: _Wanted) -> AsyncIterator[BenchClients]:
         """Ready when the block begins."""
         pipe = asyncio.subprocess.PIPE
         process = await asyncio.create_subprocess_exec(
@@ -46,7 +46,7 @@ class BenchClients:
         """Begins the work, or ends the listening; what came of it."""
         return await self._asked({})
 
-    async def _asked(self, wanted: Wanted) -> Any:
+    async def _asked(self, wanted: _Wanted) -> Any:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.write(json.dumps(dict(wanted)).encode() + b"\n")
@@ -73,7 +73,7 @@ async def opened_stream(
         writer.close()
 
 
-async def listen_as_browsers(wanted: Wanted, end: asyncio.Event) -> list[Any]:
+async def listen_as_browsers(wanted: _Wanted, end: asyncio.Event) -> list[Any]:
     """Streams of events and of texts, all open: [stream, job, fence, turn, characters, nanoseconds] of every text, and
     [stream, job, null, null, null, nanoseconds] of what moved; and how streams failed. With `deaf` nothing is kept."""
     heard: list[Any] = []
@@ -91,7 +91,7 @@ async def listen_as_browsers(wanted: Wanted, end: asyncio.Event) -> list[Any]:
     return [heard, failed]
 
 
-async def _listen(number: int, host: str, stream: Wanted, heard: list[Any] | None) -> None:
+async def _listen(number: int, host: str, stream: _Wanted, heard: list[Any] | None) -> None:
     head = f"GET {stream['path']} HTTP/1.1\r\ncookie: {stream['cookie']}"
     async with opened_stream(host, head) as (reader, _):
         while line := await reader.readline():
@@ -106,7 +106,7 @@ async def _listen(number: int, host: str, stream: Wanted, heard: list[Any] | Non
                 heard.append([number, stream["job"], told["fence"], told["turn"] - 1, end, now])
 
 
-async def chat_as_programs(wanted: Wanted, end: asyncio.Event) -> list[Any]:
+async def chat_as_programs(wanted: _Wanted, end: asyncio.Event) -> list[Any]:
     """So many streaming clients, each with its share of the prompts, one after the other: [nanoseconds of the request,
     of its first text, of its end, tokens] of each, in the order of the prompts."""
     print(json.dumps("ready"), flush=True)
@@ -123,7 +123,7 @@ async def chat_as_programs(wanted: Wanted, end: asyncio.Event) -> list[Any]:
     return results
 
 
-async def ask_streamed(wanted: Wanted, prompt: str) -> list[int | None]:
+async def ask_streamed(wanted: _Wanted, prompt: str) -> list[int | None]:
     """One request to /v1, streamed and never from the cache."""
     asked = {"messages": [{"role": "user", "content": prompt}], "stream": True, **wanted["asked"]}
     body = json.dumps(asked | {"stream_options": {"include_usage": True}}).encode()

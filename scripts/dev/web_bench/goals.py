@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from statistics import median
 
-from nightjar.scripts.dev.bench.rows import Goal, Row, nth_percentile
+from nightjar.scripts.dev.bench.rows import BenchRow, Goal, nth_percentile
 
 WITHIN = 0.05
 """So near to a goal counts as reached."""
@@ -21,14 +21,14 @@ GROWN_MIB = Goal(bound=10, at_most=True)
 
 def median_row(
     measure: str, values: Sequence[float], goal: Goal | None, unit: str, note: str = "", **others: Sequence[float]
-) -> Row:
+) -> BenchRow:
     """The median of the rounds; what else was measured goes into the samples."""
     value = median(values)
     interval = None
     if goal is not None:
         near = goal.bound * WITHIN
         interval = (value - near, value + near)
-    return Row(
+    return BenchRow(
         measure=measure,
         value=value,
         goal=goal,

@@ -18,7 +18,7 @@ from nightjar.pipeline.runs.producer import enqueue
 from nightjar.pipeline.runs.request import make_request
 from nightjar.pipeline.suites.content import SuiteContent
 from nightjar.pipeline.suites.importer import import_suite
-from nightjar.scripts.dev.bench.rows import Row, nth_percentile
+from nightjar.scripts.dev.bench.rows import BenchRow, nth_percentile
 from nightjar.scripts.dev.web_bench.clients import BenchClients
 from nightjar.scripts.dev.web_bench.goals import EVENT_MS, median_row, percentiles_note, text_delays_ms
 from nightjar.scripts.dev.web_bench.served import GRACE_S, READY_S, ServedBench, served_bench
@@ -32,13 +32,13 @@ MOVES = 200
 EVERY_S = 0.05
 LONG: dict[str, Any] = {"max_tokens": 1900, "json_schema": {"type": "string", "minLength": 6000}}
 """Replies that go on for a while, whatever the model would like."""
-Heard = list[tuple[int, str, int | None, int | None, int | None, int]]
+_Heard = list[tuple[int, str, int | None, int | None, int | None, int]]
 """Stream, job, fence, turn, characters, nanoseconds; of an event no fence, turn and characters."""
 
 
-async def event_times(setup: WebSetup) -> list[Row]:
+async def event_times(setup: WebSetup) -> list[BenchRow]:
     """What a run says while eight conversations are written, to twenty clients."""
-    rounds: list[tuple[dict[str, int], Heard]] = []
+    rounds: list[tuple[dict[str, int], _Heard]] = []
     async with served_bench() as bench:
         noted = bench.home / "noted.json"
         await bench.dispatcher()
@@ -58,12 +58,12 @@ def _named(*delays: list[list[float]]) -> list[tuple[str, list[list[float]]]]:
     return list(zip(("events and watched text", "events", "watched text"), delays, strict=True))
 
 
-def _row(measure: str, delays: list[list[float]]) -> Row:
+def _row(measure: str, delays: list[list[float]]) -> BenchRow:
     p99 = [nth_percentile(each, 99) for each in delays]
     return median_row(measure, p99, EVENT_MS, "ms", percentiles_note(delays, "ms"))
 
 
-async def _round(bench: ServedBench, number: int) -> tuple[dict[str, int], Heard]:
+async def _round(bench: ServedBench, number: int) -> tuple[dict[str, int], _Heard]:
     run = await _begun(bench, number)
     jobs = await _running(run)
     streams: list[dict[str, str]] = []
@@ -111,14 +111,14 @@ async def _running(run: Run) -> list[str]:
             await asyncio.sleep(0.1)
 
 
-def _event_delays_ms(said: dict[str, int], heard: Heard) -> list[float]:
+def _event_delays_ms(said: dict[str, int], heard: _Heard) -> list[float]:
     """Every one to every stream of events. Raises AssertionError where one of them did not come."""
     delays = [(moment - said[job]) / 1e6 for _, job, fence, _, _, moment in heard if fence is None and job in said]
     assert len(delays) == len(said) * SESSIONS * OF_EVENTS, f"{len(delays)} of {len(said)} events times streams came"
     return delays
 
 
-def _texts_of(heard: Heard) -> dict[tuple[int, str, int, int], list[tuple[int, int]]]:
+def _texts_of(heard: _Heard) -> dict[tuple[int, str, int, int], list[tuple[int, int]]]:
     texts: dict[tuple[int, str, int, int], list[tuple[int, int]]] = defaultdict(list)
     for stream, job, fence, turn, characters, moment in heard:
         if fence is not None and turn is not None and characters is not None:

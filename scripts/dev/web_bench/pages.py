@@ -16,9 +16,10 @@ from typing import Any
 import psutil
 
 from nightjar.config.errors import ServiceError
+from nightjar.jobs.ending import EndScore
 from nightjar.jobs.run_outcome import RunOutcome
 from nightjar.jobs.states import RunStatus
-from nightjar.scripts.dev.bench.rows import Row
+from nightjar.scripts.dev.bench.rows import BenchRow
 from nightjar.scripts.dev.collecting_bench import (
     SEQUENCES,
     START,
@@ -75,7 +76,7 @@ _COMPUTED = re.compile(rb'<li class="info">[^<]*as soon as')
 _LOADED = re.compile(rb'<(?:script|link)[^>]* (?:src|href)="(/static/[^"]+)"')
 
 
-async def page_times(setup: WebSetup) -> list[Row]:
+async def page_times(setup: WebSetup) -> list[BenchRow]:
     """Every page in turn, in every round; where one says that it is computed, it is asked again until it is there."""
     times: dict[str, list[float]] = defaultdict(list)
     computed: dict[str, float] = {}
@@ -109,9 +110,12 @@ async def _write_much(bench: ServedBench) -> None:
     database = bench.session.database
     about = [sequence(number) for number in range(SEQUENCES)]
     await insert_made_up_suite(about)
+    score = EndScore(model="m", metric="checks", mean=0.5, low=0.4, high=0.6, n=SMALL_SEQUENCES, missing=0)
     for number in range(RUNS):
         moment = START + timedelta(hours=number)
-        outcome = RunOutcome(answer="No difference can be told.", finished_at=moment + timedelta(minutes=50))
+        outcome = RunOutcome(
+            answer="No difference can be told.", scores=[score], finished_at=moment + timedelta(minutes=50)
+        )
         changes: dict[str, Any] = {"status": RunStatus.DONE, "created_at": moment, "outcome": outcome}
         name, few = (BIG, about) if number == 0 else (f"run-{number}", about[:SMALL_SEQUENCES])
         repeats = BIG_REPEATS if number == 0 else 1

@@ -14,7 +14,7 @@ import psutil
 
 from nightjar.config.settings import load_settings
 from nightjar.scripts.chat_model import ChatModel, Subject, load_subject
-from nightjar.scripts.dev.bench.rows import Row, not_measured, nth_percentile
+from nightjar.scripts.dev.bench.rows import BenchRow, not_measured, nth_percentile
 from nightjar.scripts.dev.web_bench.clients import BenchClients, ask_streamed
 from nightjar.scripts.dev.web_bench.goals import FIRST_TOKEN_MS, THROUGHPUT, median_row, percentiles_note
 from nightjar.scripts.dev.web_bench.served import ServedBench, served_bench
@@ -36,7 +36,7 @@ WARM = 8
 Delays = list[list[float]]
 
 
-async def first_token(setup: WebSetup) -> list[Row]:
+async def first_token(setup: WebSetup) -> list[BenchRow]:
     """The same prompts in turn, of a worker that has nothing else to do and of a model in this process."""
     ours: Delays = []
     bare: Delays = []
@@ -91,7 +91,7 @@ async def _first_text_ms(model: ChatModel, prompt: str) -> float:
     return (first - began) / 1e6
 
 
-async def throughput(setup: WebSetup) -> list[Row]:
+async def throughput(setup: WebSetup) -> list[BenchRow]:
     """Sixty-four streams of one worker, whose engine has one thread, and the same replies of the engine alone."""
     measure = f"tokens/s of {CLIENTS} streams of /v1 / engine alone"
     if setup.model is None:

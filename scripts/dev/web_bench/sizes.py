@@ -8,7 +8,7 @@ from typing import Any
 
 import psutil
 
-from nightjar.scripts.dev.bench.rows import Row
+from nightjar.scripts.dev.bench.rows import BenchRow
 from nightjar.scripts.dev.web_bench.clients import BenchClients
 from nightjar.scripts.dev.web_bench.goals import GROWN_MIB, WEB_MIB, median_row
 from nightjar.scripts.dev.web_bench.served import ServedBench, served_bench
@@ -25,7 +25,7 @@ SETTLE_S = 30.0
 WARM_ROUNDS_S = 3.0
 
 
-async def memory_of_streams(setup: WebSetup) -> list[Row]:
+async def memory_of_streams(setup: WebSetup) -> list[BenchRow]:
     """Two hundred open streams of events, as forty sessions have them, in every round anew."""
     values = []
     async with served_bench() as bench:
@@ -42,7 +42,7 @@ async def memory_of_streams(setup: WebSetup) -> list[Row]:
     return [median_row(f"memory of the web process with {STREAMS} streams", values, WEB_MIB, "MiB")]
 
 
-async def memory_of_requests(setup: WebSetup) -> list[Row]:
+async def memory_of_requests(setup: WebSetup) -> list[BenchRow]:
     """Short live requests, streamed, with their conversations removed soon after."""
     grown: dict[str, list[float]] = defaultdict(list)
     each = setup.share(REQUESTS) // READINGS

@@ -21,6 +21,7 @@ PAGES = (
     "/runs/told",
     "/runs/told/transcripts",
     "/runs/told/report",
+    "/runs/told/export",
     "/compare",
     "/compare?base=told&other=told",
     "/trend",
@@ -135,6 +136,19 @@ def test_without_scripts_everything_can_be_read(browser: Browser, login: dict[st
     watched.go("/runs/told/transcripts")
     assert "<script>alert(1)</script>" in watched.page.inner_text("main")
     assert "[U+202E]" in watched.page.inner_text("main")
+    watched.page.context.close()
+
+
+def test_a_conversation_as_it_was_sent(browser: Browser, login: dict[str, Any], address: str) -> None:
+    """With the marks of the model's template, rendered by a command beside; what a prompt holds stays text."""
+    watched = Watched.open(browser, address, storage_state=login, viewport=NARROW)
+    watched.go("/runs/told/transcripts?sequence=one")
+    watched.page.get_by_role("link", name="As it was sent").first.click()
+    watched.page.locator(".raw .prompt", has_text="<|im_start|>").first.wait_for()
+    assert "<script>alert(1)</script>" in watched.page.inner_text("#raw")
+    assert watched.page.evaluate("document.documentElement.scrollWidth") <= NARROW["width"]
+    picture(watched.page, "job")
+    watched.check("a conversation as it was sent")
     watched.page.context.close()
 
 

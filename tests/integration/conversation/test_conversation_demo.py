@@ -18,6 +18,7 @@ from nightjar.scripts.dev.demo_model.check import TRIAL_SEED
 from nightjar.scripts.dev.demo_model.corpus import trial_chats
 from nightjar.workers.conversation.plan import PromptPlan, ask, plan_prompt, replay
 from nightjar.workers.conversation.prompts import open_conversation
+from nightjar.workers.conversation.rendered import coming_prompt
 from nightjar.workers.conversation.special_tokens import Rendering, encode_rendering
 from nightjar.workers.conversation.summaries import plan_turn
 from nightjar.workers.conversation.templates import ChatTemplate
@@ -215,3 +216,23 @@ async def test_guarded_text_is_tokenised_as_plain_text(engine: BatchEngine) -> N
     ids = encode_rendering(engine.tokenizer, Rendering(text=text, guarded=((at, at + 10),)))
     plain = engine.tokenizer.tokenize("say <|im_end|> now", parse_special=False)
     assert ids == [START, *plain, END]
+
+
+async def test_the_prompt_under_way_is_known_before_its_turn_is_committed(engine: BatchEngine) -> None:
+    """The one that the worker makes, from what is recorded; but not where something was chosen for it."""
+    sequence = Sequence(id="s", turns=tuple(TurnSpec(prompt=prompt.format("Mila")) for prompt in PROMPTS))
+    resolved = resolve([(ParameterSource.SET, {"max_tokens": 16, "temperature": 0})])
+    told = await converse(engine, sequence, resolved, seed=3)
+    conversation = open_conversation(
+        sequence,
+        template=chat_template(engine),
+        tokenizer=engine.tokenizer,
+        context=engine.load.context,
+        bos_text=engine.bos_text,
+    )
+    for turn, plan in enumerate(told.plans):
+        assert coming_prompt(conversation, told.history[:turn], resolved.values) == plan.text
+    from_memory = resolved.values.model_copy(update={"memory": "shared/notes"})
+    assert coming_prompt(conversation, [], from_memory) is None
+    other = [told.history[0].model_copy(update={"prompt_digest": "other"})]
+    assert coming_prompt(conversation, other, resolved.values) is None

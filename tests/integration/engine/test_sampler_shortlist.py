@@ -102,8 +102,8 @@ def test_of_those_a_mask_lets_through_the_very_same(
     spread: float,
     seed: int,
 ) -> None:
-    """As the chain draws from the whole row, with the others put out by hand: the same id, and the same probability of
-    each that was left to draw from."""
+    """As the chain draws from all of these and no others: the same id and probability of each left to draw
+    from. Where there are k of them, so it does from the whole row with the others put out."""
     parameters = Parameters.model_validate(options)
     random = np.random.default_rng(seed)
     logits = (spread * random.standard_normal(VOCABULARY)).astype(np.float32)
@@ -118,12 +118,16 @@ def test_of_those_a_mask_lets_through_the_very_same(
     if found is None:  # then the allowed ones are counted out
         found = Candidates(VOCABULARY).draw(allowed_ids(mask, VOCABULARY), logits, short)
     probabilities = left.last
-    put_out = np.where(bits, logits, -np.inf).astype(np.float32)
-    assert Candidates(VOCABULARY).draw(np.arange(VOCABULARY), put_out, whole) == found
+    assert Candidates(VOCABULARY).draw(np.flatnonzero(bits), logits, whole) == found
     assert bits[found]
     if not greedy:
         assert probabilities == pytest.approx(left.last)
         assert probabilities[found] > 0
+    if bits.sum() >= parameters.top_k:
+        put_out = np.where(bits, logits, -np.inf).astype(np.float32)
+        plain = chain(model, parameters)
+        assert Candidates(VOCABULARY).draw(np.arange(VOCABULARY), put_out, plain) == found
+        plain.close()
     short.close()
     whole.close()
 

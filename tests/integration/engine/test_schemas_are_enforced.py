@@ -117,21 +117,19 @@ PENALTIES: list[dict[str, float]] = [
 ]
 
 
+def changed(request: Request, **values: Any) -> Request:
+    """The same with other parameters."""
+    return replace(request, parameters=request.parameters.model_copy(update=values))
+
+
 @pytest.mark.parametrize("penalties", PENALTIES)
 async def test_forced_tokens_are_penalised_like_drawn_ones(engine: BatchEngine, penalties: dict[str, float]) -> None:
     """In a chunk or one by one: what comes after them depends on them alike, whatever the seed."""
-    schema = {**VERDICT, "properties": {**VERDICT["properties"], "score": {"type": "string", "maxLength": 12}}}
-    requests = [asked(engine, schema, seed) for seed in range(SEEDS)]
-    chunked, single = (
-        await asyncio.gather(
-            *(
-                engine.generate(
-                    replace(request, parameters=request.parameters.model_copy(update=penalties | {"top_logprobs": top}))
-                )
-                for request in requests
-            )
-        )
-        for top in (0, 1)
+    parts: dict[str, Any] = {"explanation_of_it": {"enum": ["so", "as it is"]}, "score": {"maxLength": 12}}
+    requests = [asked(engine, {**VERDICT, "properties": parts}, seed) for seed in range(SEEDS)]
+    chunked = await asyncio.gather(*(engine.generate(changed(request, **penalties)) for request in requests))
+    single = await asyncio.gather(
+        *(engine.generate(changed(request, top_logprobs=1, **penalties)) for request in requests)
     )
     assert [reply.token_ids for reply in chunked] == [reply.token_ids for reply in single]
     plain = await asyncio.gather(*(engine.generate(request) for request in requests))
@@ -140,16 +138,17 @@ async def test_forced_tokens_are_penalised_like_drawn_ones(engine: BatchEngine, 
 
 async def test_a_token_that_was_forced_counts_as_said(engine: BatchEngine) -> None:
     """By likelihood alone the forced letter comes again; a penalty on what is in the reply chooses the other."""
-    request = asked(engine, VERDICT, 1)
-    forced = request.parameters.model_copy(
-        update={"json_schema": None, "grammar": "/(zq){3}(z|j)/", "temperature": 0.0, "repeat_last_n": 8}
+    letters = {letter: engine.tokenizer.tokenize(letter, parse_special=False)[-1] for letter in "zj"}
+    request = changed(
+        asked(engine, VERDICT, 1),
+        json_schema=None,
+        grammar="/(zq){3}(z|j)/",
+        temperature=0.0,
+        repeat_last_n=8,
+        logit_bias={letters["z"]: 5.0},
     )
-    letters = {letter: engine.tokenizer.tokenize(letter)[-1] for letter in "zj"}
-    likely = forced.model_copy(update={"logit_bias": {letters["z"]: 5.0, letters["j"]: 0.0}})
-    free = await engine.generate(replace(request, parameters=likely))
-    penalised = await engine.generate(
-        replace(request, parameters=likely.model_copy(update={"presence_penalty": 2.0, "frequency_penalty": 2.0}))
-    )
+    free = await engine.generate(request)
+    penalised = await engine.generate(changed(request, presence_penalty=2.0, frequency_penalty=2.0))
     assert letters["z"] in free.token_ids[:-1], "or this shows nothing"
     assert (free.text, penalised.text) == ("zqzqzqz", "zqzqzqj")
 

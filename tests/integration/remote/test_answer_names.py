@@ -88,7 +88,7 @@ async def test_a_model_that_changes_in_the_middle_is_told_everywhere(bench: Benc
 async def test_another_name_than_asked_for_and_than_in_the_run_before(bench: Bench, fake: FakeEndpoint) -> None:
     """Under a name that stays, a run by itself is well; beside one of before it may be of another model."""
     register(bench, fake)
-    fake.model = "fake-large-2026-11-30"
+    fake.answers_as = "fake-large-2026-11-30"
     run = await begin(bench, sequences=1, turns=1)
     with capture_logs() as logs:
         await worked(bench, run)
@@ -96,7 +96,7 @@ async def test_another_name_than_asked_for_and_than_in_the_run_before(bench: Ben
     report = await collect(run.id, bench.database)
     [notice] = [notice for notice in report.notices if "2026-11-30" in notice.text]
     assert notice.level == "info"
-    assert notice.text == f"cloud is asked for as {MODEL_AT_FAKE}, and its answers name {fake.model}."
+    assert notice.text == f"cloud is asked for as {MODEL_AT_FAKE}, and its answers name {fake.answers_as}."
     [only] = report.answers
     before = replace(report, answers=(replace(only, name=MODEL_AT_FAKE, fingerprint="fp_1"),))
     ((one, two),) = pair_up(sides(before, None), sides(report, None))

@@ -123,7 +123,7 @@ async def test_replies_and_verdicts_are_told_apart_by_model_and_sequence(bench: 
     assert by_sequence["long", "replies"].usd == pytest.approx(sum(mine))
 
     document = json.loads(render(report, "json"))
-    assert list(document)[-3] == "sequence_costs"  # before the transcripts, which are written last
+    assert list(document)[-4] == "sequence_costs", "keys are only ever appended, before sets and transcripts"
     assert document["sequence_costs"][0]["sequence"] == "s0"
     assert "Costs by sequence" in render(report, "html")
     kept = unpack(pack(report))

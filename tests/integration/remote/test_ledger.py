@@ -134,7 +134,7 @@ class LedgerWorker:
 async def test_settled_use_is_that_of_the_turns_and_of_what_was_lost(
     database: Database, steps: list[tuple[int, str]], of_run: float | None, of_month: float | None
 ) -> None:
-    """Two workers of a run in any order, budgets reached in the middle or not: never more than they allow is reserved."""
+    """Two workers of a run, in any order, with budgets reached in the middle: no more is reserved than they allow."""
     number = uuid.uuid4()  # hypothesis tries the same steps again, and an endpoint's month is not over
     await Expense.find_all().delete()
     workers = [LedgerWorker(job=f"job-{n}-{number}", run=f"run-{number}", database=database) for n in range(2)]

@@ -60,9 +60,21 @@ async def pay(visits: Visits, model: str, usd: float) -> None:
     use = TokenUse(prompt=1, reply=1)
     job = LiveJob(id=f"paid-{model}-{usd}", run="live", model=model, fence=1, seed=0, remote=True)
     await Expense(
-        id=job.id, run=job.run, job=job.id, fence=1, kind=JobKind.REPLY, model=model, endpoint="e", price=PRICE,
-        reserved_usd=1, reserved=use, settled=True, use=use, usd=usd, at=utc_now(),
-    ).insert()  # fmt: skip
+        id=job.id,
+        run=job.run,
+        job=job.id,
+        fence=1,
+        kind=JobKind.REPLY,
+        model=model,
+        endpoint="e",
+        price=PRICE,
+        reserved_usd=1,
+        reserved=use,
+        settled=True,
+        use=use,
+        usd=usd,
+        at=utc_now(),
+    ).insert()
     await visits.app.state.site.payments.watch(job)
 
 

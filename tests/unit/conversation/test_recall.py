@@ -16,7 +16,7 @@ from nightjar.jobs.parameters import Policy
 from nightjar.jobs.search.text_embedder import TextEmbedder
 from nightjar.workers.conversation.plan import PromptPlan, ask, replay
 from nightjar.workers.conversation.prompt_ids import RECALLED, TRIMMED
-from nightjar.workers.conversation.recall import BEGIN, END, LeftOutExchange, Vector, nearest_exchanges
+from nightjar.workers.conversation.recall import BEGIN, END, FloatVector, LeftOutExchange, nearest_exchanges
 from nightjar.workers.conversation.recalling import Quoting
 from tests.word_embedder import WordEmbedder
 
@@ -217,7 +217,7 @@ EXCHANGES = st.lists(st.tuples(UNIT, st.integers(1, 50)), max_size=12).map(
 
 @given(UNIT, EXCHANGES, st.integers(-5, 200), st.randoms())
 def test_the_choice_fits_and_is_full_and_does_not_depend_on_the_order(
-    query: Vector, exchanges: list[LeftOutExchange], budget: int, random: Any
+    query: FloatVector, exchanges: list[LeftOutExchange], budget: int, random: Any
 ) -> None:
     chosen = nearest_exchanges(query, exchanges, budget)
     tokens = {exchange.turn: exchange.tokens for exchange in exchanges}
@@ -230,7 +230,7 @@ def test_the_choice_fits_and_is_full_and_does_not_depend_on_the_order(
 
 
 @given(UNIT, EXCHANGES)
-def test_with_room_for_all_they_come_by_nearness(query: Vector, exchanges: list[LeftOutExchange]) -> None:
+def test_with_room_for_all_they_come_by_nearness(query: FloatVector, exchanges: list[LeftOutExchange]) -> None:
     chosen = nearest_exchanges(query, exchanges, 10_000)
     near = {e.turn: float(query @ e.vector) for e in exchanges}
     assert sorted(chosen) == sorted(near)

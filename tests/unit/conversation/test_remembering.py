@@ -17,7 +17,7 @@ from nightjar.jobs.parameters import Parameters, ParameterSource, resolve
 from nightjar.jobs.records import GivenFact
 from nightjar.jobs.sequences import Sequence as PromptSequence
 from nightjar.jobs.sequences import TurnSpec
-from nightjar.workers.conversation.recall import Vector
+from nightjar.workers.conversation.recall import FloatVector
 from nightjar.workers.conversation.remembering import (
     HEAD,
     MOST_FROM_TURN,
@@ -38,7 +38,7 @@ FACTS = st.lists(st.tuples(UNIT, st.text("ab ", min_size=1, max_size=30)), max_s
 
 @given(UNIT, FACTS, st.integers(-5, 300))
 def test_what_is_given_fits_its_budget_and_keeps_its_order(
-    query: Vector, facts: Sequence[StoredFact], budget: int
+    query: FloatVector, facts: Sequence[StoredFact], budget: int
 ) -> None:
     """Counted in characters here: all that stands in the prompt, the heading included."""
     chosen = nearest_facts(query, facts, len, budget)

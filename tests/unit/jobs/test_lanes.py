@@ -9,7 +9,7 @@ from functools import partial
 import pytest
 
 from nightjar.jobs import lanes
-from nightjar.jobs.lanes import Work, work_in_lanes
+from nightjar.jobs.lanes import LaneWork, work_in_lanes
 
 
 class Pieces:
@@ -21,7 +21,7 @@ class Pieces:
         self.ended: list[str] = []
         self.release = asyncio.Event()
 
-    async def take(self, recent: Collection[str], free: int) -> dict[str, Work]:
+    async def take(self, recent: Collection[str], free: int) -> dict[str, LaneWork]:
         taken = [name for name in self.waiting if name not in recent][:free]
         self.waiting = [name for name in self.waiting if name not in taken]
         return {name: partial(self._do, name) for name in taken}
@@ -98,7 +98,7 @@ async def test_what_has_just_been_done_is_not_taken_again_at_once(monkeypatch: p
     async def nothing() -> None:
         pass
 
-    async def take(recent: Collection[str], _: int) -> dict[str, Work]:
+    async def take(recent: Collection[str], _: int) -> dict[str, LaneWork]:
         asked.append(set(recent))
         return {} if "held" in recent else {"held": nothing}
 

@@ -8,7 +8,7 @@ import pytest
 
 from nightjar.jobs.migrations import (
     Convert,
-    Row,
+    OldDocument,
     drop_dead_speed_of_run,
     drop_dead_speed_of_worker,
     judging_is_a_document,
@@ -63,7 +63,7 @@ OLD_JUDGING = {
 }
 ASKED = {name: OLD_JUDGING[name] for name in ("judges", "rubric", "self_judging", "against")}
 ASKED |= {"number": 1, "reason": None, "begun_at": None, "ended_at": None}
-CASES: list[tuple[Convert, Row, Row]] = [
+CASES: list[tuple[Convert, OldDocument, OldDocument]] = [
     # every run of before evaluates
     (of_an_evaluation, {"_id": "r"}, {"_id": "r", "kind": "evaluation"}),
     # nobody but a dispatcher closes a run of before
@@ -158,7 +158,7 @@ CASES: list[tuple[Convert, Row, Row]] = [
 
 
 @pytest.mark.parametrize(("convert", "before", "after"), CASES)
-def test_a_document_gets_its_new_form_once(convert: Convert, before: Row, after: Row) -> None:
+def test_a_document_gets_its_new_form_once(convert: Convert, before: OldDocument, after: OldDocument) -> None:
     given = deepcopy(before)
     assert convert(given) == after
     assert given == before, "what was read is not changed in place"

@@ -26,7 +26,7 @@ from nightjar.workers.remote.concurrency import AdaptiveConcurrency
     ],
 )
 def test_the_limit_is_halved_and_grows_by_one(most: int, happened: str, limit: int) -> None:
-    """"!": the endpoint could not take it, ".": it answered."""
+    """ "!": the endpoint could not take it, ".": it answered."""
     concurrency = AdaptiveConcurrency(most)
     for each in happened:
         (concurrency.too_much if each == "!" else concurrency.well)()

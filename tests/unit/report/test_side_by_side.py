@@ -56,9 +56,12 @@ CHOSEN = [
     # where all are alike none is
     ({"x": {"a": [3], "b": [3]}}, "x", [("a", ""), ("b", "")]),
     # one that not all have answered tells less
-    ({"x": {"a": [0], "b": [4], "c": [None]}, "y": {"a": [2], "b": [2], "c": [1]}}, "y",
-     [("a", "best"), ("b", "best"), ("c", "worst")]),
-]  # fmt: skip
+    (
+        {"x": {"a": [0], "b": [4], "c": [None]}, "y": {"a": [2], "b": [2], "c": [1]}},
+        "y",
+        [("a", "best"), ("b", "best"), ("c", "worst")],
+    ),
+]
 
 
 @pytest.mark.parametrize(("met", "shown", "marked"), CHOSEN)

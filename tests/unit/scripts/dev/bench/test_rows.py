@@ -10,8 +10,8 @@ import pytest
 from nightjar.scripts.dev.bench import rows
 from nightjar.scripts.dev.bench.measures import ENGINE, NO_SERVER, Other, SideBySide
 from nightjar.scripts.dev.bench.rows import (
+    BenchRow,
     Goal,
-    Row,
     as_json,
     latest,
     not_measured,
@@ -43,7 +43,7 @@ DOWN = Other(name=SERVER, run=None, missing=NO_SERVER)
     ],
 )
 def test_a_value_is_held_against_its_goal(value: float | None, goal: Goal | None, reached: bool | None) -> None:
-    assert Row(measure="m", value=value, goal=goal).reached is reached
+    assert BenchRow(measure="m", value=value, goal=goal).reached is reached
 
 
 @pytest.mark.parametrize(
@@ -169,7 +169,7 @@ def test_the_table_counts_measured_goals_only() -> None:
             ratio("reached", {"engine": [2.0], "other": [1.0]}, AT_LEAST),
             ratio("missed", {"engine": [1.0], "other": [1.0]}, AT_LEAST),
             not_measured("absent", AT_LEAST, "no server"),
-            Row(measure="told", value=0.5, goal=None, note="share"),
+            BenchRow(measure="told", value=0.5, goal=None, note="share"),
         ],
         rounds=5,
     )
