@@ -21,7 +21,7 @@ def test_changing_routes_answer_as_the_openapi_document_says(home: Home) -> None
     token = home.ok("token", "add", "all", "--scope", "admin").strip()
 
     def known(case: Any) -> None:
-        if case.path_parameters:
+        if "name" in (case.path_parameters or {}):
             name = "day" if case.operation.path.endswith("/retry") else "night"  # which is cancelled by then
             case.path_parameters = {**case.path_parameters, "name": name}
         if isinstance(case.body, dict):

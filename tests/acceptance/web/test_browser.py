@@ -20,10 +20,14 @@ PAGES = (
     "/runs",
     "/runs/told",
     "/runs/told/transcripts",
+    "/runs/told/report",
     "/runs/told/export",
     "/compare",
+    "/compare?base=told&other=told",
     "/trend",
+    "/trend/told",
     "/schedules",
+    "/schedules/nightly",
     "/costs",
     "/costs?days=7",
     "/policies/alias:fox",
@@ -38,6 +42,8 @@ PAGES = (
     "/duplicates",
     "/search?q=fox",
     "/new",
+    "/new?suite=told&model=nightjar-demo&repeats=2&name=second",
+    "/login",
     "/workers",
     "/doctor",
     "/doctor/cleanup",
@@ -56,12 +62,13 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
 
 @pytest.fixture(scope="module")
 def link(home: Home) -> str:
-    """What `nightjar serve` prints, in a home with one finished run whose replies are hostile."""
+    """What `nightjar serve` prints, in a home with a schedule and one finished run whose prompts are hostile."""
     suite = home.folder / "told.yaml"
     suite.write_text(SUITE, encoding="utf-8")
     home.ok("eval", "--suite", str(suite), "--model", "nightjar-demo", "--name", "told", "--set", "max_tokens=24")
     home.ok("suite", "list")
     home.ok("router", "alias", "fox", "nightjar-demo")
+    home.ok("schedule", "add", "nightly", "--cron", "0 2 * * *", "--suite", "told", "--model", "nightjar-demo")
     home.start("serve", "serve", "--port", "0", "--workers", "none")
     eventually(lambda: "token show local" in home.said("serve"), 120, lambda: home.said("serve"))
     return next(word for word in home.said("serve").split() if "#key=" in word and "127.0.0.1" in word)
@@ -109,6 +116,7 @@ def test_every_page(scheme: Any, browser: Browser, login: dict[str, Any], addres
     for path in PAGES:
         watched.page.set_viewport_size({"width": 1280, "height": 900})
         watched.go(path)
+        watched.page.wait_for_function("!document.body.innerText.includes('being computed')")
         picture(watched.page, f"{scheme}{path}")
         found = axe.run(watched.page)
         assert found.violations_count == 0, f"{path}: {found.generate_report()}"

@@ -42,6 +42,8 @@ NAMED = {
     "/suites/{name}": "tales",
     "/models/{name}": "m",
     "/policies/{policy}": "router:chat",
+    "/settings/users/{name}": "nobody",
+    "/settings/tokens/{name}": "t",
 }
 """What there is of each kind."""
 BEING_MADE = r"being (computed|worked out|asked|looked at|drawn|searched|read)|worked out;"
