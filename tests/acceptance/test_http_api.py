@@ -371,7 +371,7 @@ def test_metrics(served: Served) -> None:
     assert families["nightjar_disk_free_bytes"].samples[0].value > 0
 
 
-WORKED_OUT = ("/api/runs/{name}/report", "/api/recommendations/models")
+WORKED_OUT = ("/api/runs/{name}/report", "/api/compare", "/api/trend/{name}", "/api/recommendations/models")
 """These say 503 and when to ask again, as docs/api.md has it, until they are ready."""
 
 

@@ -110,17 +110,20 @@ async def build_compare(visit: Visit) -> Sheet:
     asked_for = Section(id="which", heading="Which runs", form=form, empty="" if runs else "No run yet.")
     if not base or not other:
         return Sheet(title="Compare", sections=(asked_for,))
-    before, after = [await find_run(name, visit.site.database) for name in (base, other)]
-    versions = [(await report_task(run)).version for run in (before, after)]
-    ready = await visit.site.heavy.look(
-        HeavyTask(kind="compare", arguments=(before.id, after.id), version=" ".join(versions))
-    )
+    ready = await visit.site.heavy.look(await compare_task(base, other, visit.site.database))
     if ready is None:
         return Sheet(title="Compare", live=True, said=(Said(text=COMPUTING),), sections=(asked_for,))
     found = json.loads(await asyncio.to_thread(ready.read_text, "utf-8"))
     said = tuple(Said(text=f"Not compared, in one run only: {name}") for name in found["unpaired"])
     compared = (_comparison(number, each) for number, each in enumerate(found["compared"], start=1))
     return Sheet(title="Compare", said=said, sections=(asked_for, *compared))
+
+
+async def compare_task(base: str, other: str, database: Database) -> HeavyTask:
+    """Its version changes when one of the two runs' reports does. Raises UnknownNameError."""
+    before, after = [await find_run(name, database) for name in (base, other)]
+    versions = [(await report_task(run)).version for run in (before, after)]
+    return HeavyTask(kind="compare", arguments=(before.id, after.id), version=" ".join(versions))
 
 
 def _choice(name: str, label: str, runs: list[str], chosen: str) -> Field:
