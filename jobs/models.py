@@ -190,6 +190,9 @@ class SpeedProbe(BaseModel):
     """Conversations at once -> tokens per second of all of them, each with little context."""
     busy: bool = False
     """Other processes took cores meanwhile: it is measured again when the machine is quiet."""
+    reproducible_cost: float | None = Field(None, exclude_if=lambda cost: cost is None)
+    """Share of the decode speed with all slots busy that `reproducible` costs: 0.2 is a fifth slower. Left out of what
+    is stored where that is off."""
 
     @model_validator(mode="before")
     @classmethod
@@ -250,7 +253,7 @@ class LoadFacts(BaseModel):
     reproducible_alone: bool = False
     """This device's results depend on the batch, so each decode holds one conversation and nothing is shared."""
     reproducible_cost: float | None = None
-    """Share of the decode speed with all slots busy that `reproducible` costs: 0.2 is a fifth slower."""
+    """Of loads of earlier versions, which measured it before the first reply; now the probe's."""
     probe: SpeedProbe | None = None
     """What was known when the model was loaded; None: it had not been probed here."""
 

@@ -55,6 +55,10 @@ FAULTS = ("empty", "degenerate", "repeats_previous")
 """Fields of a draw that say why its reply is a failure of the model; at most one of them is set."""
 
 
+MISFIT = "not what its schema asks for"
+"""How the reason of a degenerate reply begins that should have kept to a schema, and does not."""
+
+
 class RemoteCall(Record):
     """What an endpoint said of a draw, and what that cost."""
 

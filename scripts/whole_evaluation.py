@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 Generating = Callable[["Run", list["ModelEntry"], list["ModelEntry"]], Awaitable[dict[str, str]]]
 """Has the models reply and the helpers (judges, embedder) judge; the models that could not be served, with the reason.
 """
-Agreeing = Callable[["Enqueued", list["ModelEntry"]], Awaitable[None]]
-"""Is told of the run before anything of it begins; raises what ends the evaluation."""
+Agreeing = Callable[["Enqueued", list["ModelEntry"], list["ModelEntry"]], Awaitable[None]]
+"""Is told of the run, its models and its judges before anything of it begins; raises what ends the evaluation."""
 
 
-async def _agreed(enqueued: Enqueued, entries: list[ModelEntry]) -> None:
+async def _agreed(enqueued: Enqueued, entries: list[ModelEntry], judges: list[ModelEntry]) -> None:
     """Nobody is there to ask."""
 
 
@@ -144,7 +144,7 @@ async def evaluate_whole(
     twice = _given_twice(plain, entries)
     entries = await _with_candidates(entries, enqueued.run, session)
     note([*_renamed(named, taken), *twice, *enqueued.warnings, *apart, *lacking])
-    await agreeing(enqueued, entries)
+    await agreeing(enqueued, entries, helpers[: len(wanted.judges)])
     await try_again(enqueued.run, session)
     unserved = await generating(enqueued.run, entries, helpers)
     with saying(Doing(task=Activity.SCORING)):

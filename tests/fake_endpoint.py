@@ -20,6 +20,37 @@ KEY = "sk-fake-0123456789abcdef"
 MODEL_AT_FAKE = "fake-large"
 PIECE = 8
 """Characters of a reply in one event."""
+_EVERY = (
+    "model messages stream stream_options temperature top_p frequency_penalty presence_penalty stop response_format "
+    "tools"
+)
+_EVERYWHERE = frozenset(_EVERY.split())
+_LLAMA = "max_tokens seed top_k min_p typical_p xtc_probability xtc_threshold repeat_penalty repeat_last_n"
+_DRY = "dry_multiplier dry_base dry_allowed_length dry_penalty_last_n dry_sequence_breakers"
+READ_BY = {
+    Dialect.OPENAI: _EVERYWHERE | {"max_completion_tokens"},
+    Dialect.LLAMA_SERVER: _EVERYWHERE | {*_LLAMA.split(), *_DRY.split(), "chat_template_kwargs"},
+    Dialect.VLLM: _EVERYWHERE | {"max_tokens", "seed", "top_k", "min_p", "repetition_penalty", "chat_template_kwargs"},
+    Dialect.OLLAMA: _EVERYWHERE | {"max_tokens", "seed"},
+    Dialect.LMSTUDIO: _EVERYWHERE | {"max_tokens", "seed", "top_k", "repeat_penalty"},
+}
+"""What of a chat request each kind of server reads. OpenAI's refuses all else, the others ignore it in silence."""
+
+
+def example_of(schema: dict[str, Any]) -> Any:
+    """A value that the schema takes."""
+    if "enum" in schema:
+        return schema["enum"][-1]
+    if schema.get("type") == "object":
+        return {name: example_of(inner) for name, inner in schema.get("properties", {}).items()}
+    return {"string": "because", "integer": 1, "number": 1.5, "boolean": True}.get(schema.get("type", ""))
+
+
+def reply_to(body: dict[str, Any]) -> str:
+    """The last message again, or what the request's schema takes."""
+    if "response_format" in body:
+        return json.dumps(example_of(body["response_format"]["json_schema"]["schema"]))
+    return f"Reply to: {body['messages'][-1]['content']}"
 
 
 @dataclass
@@ -28,7 +59,7 @@ class FakeEndpoint:
 
     dialect: Dialect = Dialect.OPENAI
     key: str | None = KEY
-    reply: Callable[[dict[str, Any]], str] = lambda body: f"Reply to: {body['messages'][-1]['content']}"
+    reply: Callable[[dict[str, Any]], str] = reply_to
     reasoning: str = ""
     says_use: bool = True
     model: str = MODEL_AT_FAKE
@@ -37,6 +68,8 @@ class FakeEndpoint:
     pause_s: float = 0.0
     """Between two events."""
     finish_reason: str = "stop"
+    calls: tuple[tuple[str, str], ...] = ()
+    """Tools that every answer calls: name, and arguments as it writes them."""
     faults: deque[str] = field(default_factory=deque)
     says: str | None = None
     """Instead of the words of an error in the middle."""
@@ -44,8 +77,14 @@ class FakeEndpoint:
     """A fault of every request."""
     bodies: list[dict[str, Any]] = field(default_factory=list)
     headers: list[dict[str, str]] = field(default_factory=list)
-    paid: list[dict[str, int]] = field(default_factory=list)
-    """The usage of every reply that was begun: what a cloud would charge for."""
+    charges: list[tuple[str, dict[str, int]]] = field(default_factory=list)
+    """(model, usage) of every reply that was begun: what a cloud would charge for."""
+    unread: set[str] = field(default_factory=set)
+    """What it was sent and does not read."""
+    under_way: int = 0
+    most_under_way: int = 0
+    """Replies at the same time."""
+    counting: threading.Lock = field(default_factory=threading.Lock)
     port: int = 0
     scheme: str = "http"
     stopping: threading.Event = field(default_factory=threading.Event)
@@ -53,6 +92,15 @@ class FakeEndpoint:
     @property
     def base_url(self) -> str:
         return f"{self.scheme}://localhost:{self.port}/v1"
+
+    @property
+    def paid(self) -> list[dict[str, int]]:
+        """The usage of all charges."""
+        return [use for _, use in self.charges]
+
+    def paid_for(self, model: str) -> list[dict[str, int]]:
+        """The same of one model, as it is called there."""
+        return [use for name, use in self.charges if name == model]
 
     def table(self, **changes: Any) -> dict[str, Any]:
         """The endpoint's table in models.toml."""
@@ -119,8 +167,30 @@ class _Handler(BaseHTTPRequestHandler):
             _WHOLE[fault](self)
         elif self.path.endswith("/embeddings"):
             self._embed(body)
-        else:
-            self._chat(body, fault)
+        elif self._read(body):
+            with self._counted():
+                self._chat(body, fault)
+
+    def _read(self, body: dict[str, Any]) -> bool:
+        """Whether it takes the request."""
+        unread = body.keys() - READ_BY[self.endpoint.dialect]
+        self.endpoint.unread |= unread
+        if unread and self.endpoint.dialect is Dialect.OPENAI:
+            self.fail(400, f"Unrecognized request argument supplied: {min(unread)}")
+            return False
+        return True
+
+    @contextlib.contextmanager
+    def _counted(self) -> Iterator[None]:
+        fake = self.endpoint
+        with fake.counting:
+            fake.under_way += 1
+            fake.most_under_way = max(fake.most_under_way, fake.under_way)
+        try:
+            yield
+        finally:
+            with fake.counting:
+                fake.under_way -= 1
 
     def _admitted(self) -> bool:
         if self.endpoint.key and self.headers.get("authorization") != f"Bearer {self.endpoint.key}":
@@ -143,21 +213,25 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _embed(self, body: dict[str, Any]) -> None:
         texts = body["input"]
-        data = [{"index": n, "embedding": [len(text), text.count("e"), 1.0]} for n, text in enumerate(texts)]
+        data = [
+            {"object": "embedding", "index": n, "embedding": [len(text), text.count("e"), 1.0]}
+            for n, text in enumerate(texts)
+        ]
         use = {"prompt_tokens": sum(map(len, texts)) // 4 + 1}
-        self.endpoint.paid.append(use)
-        self._json(200, {"data": data, "usage": use})
+        self.endpoint.charges.append((body["model"], use))
+        said = {**use, "total_tokens": use["prompt_tokens"]}
+        self._json(200, {"object": "list", "model": body["model"], "data": data, "usage": said})
 
     def _chat(self, body: dict[str, Any], fault: str | None) -> None:
         fake = self.endpoint
         text = fake.reply(body)
         use = fake.use_of(body, text)
-        fake.paid.append(use)
+        fake.charges.append((body["model"], use))
         self.send_response(200)
         self.send_header("content-type", "text/event-stream")
         self.send_header("transfer-encoding", "chunked")
         self.end_headers()
-        named = {"id": "chatcmpl-1", "model": "somebody-else" if fault == "other model" else fake.model}
+        named = {"id": "chatcmpl-1", "model": "somebody-else" if fault == "other model" else body["model"]}
         thoughts = "reasoning" if fake.dialect is Dialect.OLLAMA else "reasoning_content"
         for part in _parts(fake.reasoning):
             self._event(named, {thoughts: part})
@@ -167,6 +241,11 @@ class _Handler(BaseHTTPRequestHandler):
                 return
             self._event(named, {"content": part})
             time.sleep(fake.pause_s)
+        for at, (name, arguments) in enumerate(fake.calls):
+            head = {"index": at, "id": f"call_{at}", "type": "function", "function": {"name": name, "arguments": ""}}
+            self._event(named, {"tool_calls": [head]})
+            for part in _parts(arguments):
+                self._event(named, {"tool_calls": [{"index": at, "function": {"arguments": part}}]})
         if fault == "10 MB":
             with contextlib.suppress(OSError):
                 for _ in range(100):

@@ -22,11 +22,13 @@ from nightjar.web.events.feed import EventFeed
 from nightjar.web.gate import GateMiddleware, GateRules
 from nightjar.web.heavy.pool import HeavyPool, nowhere
 from nightjar.web.latest import Latest
+from nightjar.web.meters import Meters
 from nightjar.web.nearest import NearestPolicies
 from nightjar.web.openai import completions, tokens
 from nightjar.web.openai import routes as openai
 from nightjar.web.openapi import document_route
 from nightjar.web.pages.routes import ROUTES
+from nightjar.web.payments import Payments
 from nightjar.web.problems import add_problem_handlers, defect_answer
 from nightjar.web.pulls import Pulls
 from nightjar.web.render import Templates
@@ -69,7 +71,9 @@ def create_app(
     app = FastAPI(title="Nightjar", version=NIGHTJAR_VERSION, docs_url=None, redoc_url=None, openapi_url=None)
     url = mongo_url or settings.mongo_url
     heavy = HeavyPool(where=nowhere if url is None else lambda: (url.get_secret_value(), database.name))
-    live = LiveRequests(database, redis, settings.live)
+    meters = Meters()
+    payments = Payments(database=database, meters=meters)
+    live = LiveRequests(database, redis, settings.live, begun=payments.watch)
     closing = asyncio.Event()
     feed = EventFeed(redis, database, closing)
     heavy.told = feed.computed
@@ -86,6 +90,8 @@ def create_app(
         pulls=Pulls(settings=settings),
         cleaning=None if cleanup is None else Cleaning(command=cleanup),
         closing=closing,
+        meters=meters,
+        payments=payments,
         rates=SharedRates(redis, f"serve {secrets.token_hex(8)}"),
         checks=None if checks is None else Latest(make=checks, fresh_s=CHECKED_EVERY_S),
         enforceable=enforceable,

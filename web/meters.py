@@ -65,7 +65,7 @@ class Meters:
         self._of_end = _counter(registry, "finished_prompt_tokens", "Computed replies' prompts.", "finished_reason")
         self._written = _counter(registry, "finished_generation_tokens", "The same of replies.", "finished_reason")
         self._places = Counter("nightjar_answers", "Replies, by who gave them.", ("place",), registry=registry)
-        self._usd = _counter(registry, "cost_usd", "What endpoints were paid for replies.")
+        self._usd = _counter(registry, "cost_usd", "What endpoints were paid for requests.")
         self._unpriced = _counter(registry, "unpriced_requests", "Replies of endpoints at an unknown price.")
         self._kept_usd = _counter(registry, "reply_cache_saved_usd", "What cached replies cost when computed.")
         self._routed = _counter(registry, "routed_requests", "Routed replies, by policy and why.", "policy", "reason")
@@ -88,9 +88,7 @@ class Meters:
             self._count_cached(model, end)
             return
         self._count_computed(model, end)
-        if end.usd is not None:
-            self._usd.labels(model).inc(end.usd)
-        elif end.remote:
+        if end.remote and end.usd is None:
             self._unpriced.labels(model).inc()
         self._of_end.labels(model, end.finish_reason).inc(end.prompt_tokens)
         self._written.labels(model, end.finish_reason).inc(end.reply_tokens)
@@ -134,6 +132,11 @@ class Meters:
             reply_tokens=before.reply_tokens + end.reply_tokens,
             seconds=before.seconds + whole_s,
         )
+
+    def paid(self, model: str, usd: float) -> None:
+        """Counts what endpoints were paid, and takes back what they were not after all."""
+        self._usd.labels(model).inc(max(0.0, usd))
+        self.answers.pay(model, usd)
 
     def fell_back(self, model: str) -> None:
         """Counts a routed request that another model was to answer."""

@@ -14,7 +14,7 @@ from nightjar.web.gate import Scope
 from nightjar.web.openai.refusals import openai_error, speaks_openai
 from nightjar.web.pages.declare import show_page, told
 from nightjar.web.sheet import Said, Sheet
-from nightjar.web.statuses import retry_headers, status_of_error
+from nightjar.web.statuses import AGAIN_S, retry_headers, status_of_error
 from nightjar.web.visitors import STRANGER
 
 _log = structlog.get_logger()
@@ -36,7 +36,10 @@ def add_problem_handlers(app: FastAPI) -> None:
 
     async def away(request: Request, error: Exception) -> Response:
         _log.warning("database_away", error=str(error), request=request.state.request_id)
-        return problem(request, 503, "MongoDB cannot be reached. The page comes back with it.", error=error)
+        page = "text/html" in request.headers.get("accept", "")
+        what = "The page comes back with it." if page else f"Ask again in {AGAIN_S} s."
+        text = f"MongoDB cannot be reached. {what}"
+        return problem(request, 503, text, headers=retry_headers(error), error=error)
 
     app.add_exception_handler(StarletteHTTPException, refused)
     app.add_exception_handler(HTTPException, refused)

@@ -34,7 +34,8 @@ async def read_ratio(name: str | None, database: Database) -> CostRatio | None:
 
 
 async def site_savings(site: Site) -> Savings:
-    """Of this server since it started."""
+    """Of this server since it started. Counts what was paid until now."""
+    await site.payments.look()
     reference = await savings_reference(site)
     if reference is None:
         return Savings(assumption=NO_REFERENCE)

@@ -23,6 +23,7 @@ from nightjar.web.heavy.pool import HeavyPool
 from nightjar.web.latest import Latest
 from nightjar.web.meters import Meters
 from nightjar.web.nearest import NearestPolicies
+from nightjar.web.payments import Payments
 from nightjar.web.pulls import Pulls
 from nightjar.web.render import Templates
 from nightjar.web.verifications import Verifications
@@ -74,6 +75,8 @@ class Site:
     """Set when the server is about to end: every stream ends, too."""
     rates: SharedRates
     """How often API tokens may ask."""
+    meters: Meters
+    payments: Payments
     checks: Latest[Sequence[MachineCheck]] | None = None
     """What `nightjar doctor` says; None where whoever runs the application cannot say it."""
     cleaning: Cleaning | None = None
@@ -82,7 +85,6 @@ class Site:
     """Whether replies can be held to a schema or a grammar, which the engine knows; None: the worker finds out."""
     passwords: Passwords = field(default_factory=Passwords)
     throttle: Throttle = field(default_factory=Throttle)
-    meters: Meters = field(default_factory=Meters)
     form_secret: bytes = field(default_factory=lambda: secrets.token_bytes(32))
     """Signs the tokens of forms, for as long as this process lives."""
     tasks: set[asyncio.Task[Any]] = field(default_factory=set)

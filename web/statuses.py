@@ -32,6 +32,9 @@ _STATUSES: tuple[tuple[type[Exception], int], ...] = (
     (DatabaseError, 503),
 )
 
+AGAIN_S = 5
+"""When it makes sense to ask again where a server of ours is away: they are started again at once."""
+
 
 def status_of_error(error: Exception) -> int:
     """The HTTP status; 500 for what nobody expects."""
@@ -46,4 +49,4 @@ def retry_headers(error: Exception) -> Mapping[str, str]:
         return {"retry-after": str(math.ceil(error.retry_after_s))}
     if isinstance(error, TokenBudgetError) and error.retry_after_s is not None:
         return {"retry-after": str(math.ceil(error.retry_after_s))}
-    return {}
+    return {"retry-after": str(AGAIN_S)} if isinstance(error, ServiceError | DatabaseError) else {}

@@ -31,7 +31,7 @@ class ModelTotals:
     tokens_by_reason: Counter[str] = field(default_factory=Counter)
     """Of the replies alone."""
     usd: float | None = None
-    """What endpoints were paid; None while no reply had a price."""
+    """What endpoints were paid, for requests without a reply too; None while nothing had a price."""
     unpriced: int = 0
     """Replies of endpoints whose price is unknown; `usd` is without them."""
     given_prompt_tokens: int = 0
@@ -49,8 +49,6 @@ class ModelTotals:
             self.prompt_tokens += end.prompt_tokens
             self.reply_tokens += end.reply_tokens
             self.tokens_by_reason[end.finish_reason] += end.reply_tokens
-            if end.usd is not None:
-                self.usd = (self.usd or 0.0) + end.usd
         if end.remote and end.usd is None and not end.cached:
             self.unpriced += 1
         else:
@@ -85,6 +83,11 @@ class AnswerTotals:
             if not end.cached:
                 way.prompt_tokens += end.prompt_tokens
                 way.reply_tokens += end.reply_tokens
+
+    def pay(self, model: str, usd: float) -> None:
+        """US dollars more for requests to a model at an endpoint."""
+        totals = self.models.setdefault(model, ModelTotals(remote=True))
+        totals.usd = (totals.usd or 0.0) + usd
 
     @property
     def requests(self) -> int:

@@ -38,6 +38,8 @@ class CacheUse(StrEnum):
 class FollowedReply(Protocol):
     """A reply that somebody waits for; see `LiveReply`."""
 
+    whole: bool
+
     @property
     def job(self) -> LiveJob: ...
     @property
@@ -58,6 +60,7 @@ class KnownReply:
     known: LiveEnd
     end: LiveEnd | None = None
     computed: Row | None = None
+    whole: bool = False
 
     async def __aiter__(self) -> AsyncIterator[LivePiece]:
         for part, text in ((TextPart.REASONING, self.known.reasoning), (TextPart.REPLY, self.known.reply)):
@@ -93,6 +96,7 @@ class SharedReply:
     _is_first: bool
     end: LiveEnd | None = None
     computed: Row | None = None
+    whole: bool = False
     _left: bool = False
 
     @property
@@ -100,6 +104,7 @@ class SharedReply:
         return self._reply.job
 
     async def __aiter__(self) -> AsyncIterator[LivePiece]:
+        self._reply.whole = self.whole
         try:
             async for piece in self._reply:
                 yield piece

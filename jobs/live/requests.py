@@ -59,6 +59,8 @@ class LiveReply:
     """The same of a task, which has no text."""
     account: LiveAccount | None = None
     """Of a request that came with an API token, where this process stored it."""
+    whole: bool = False
+    """Set it where nobody sees the text before its end: a reply that began anew is as good as any then."""
     _since: float = field(default_factory=monotonic)
     """Since when it waits for a worker."""
     _looked: float = 0.0
@@ -67,7 +69,7 @@ class LiveReply:
 
     async def __aiter__(self) -> AsyncIterator[LivePiece]:
         """The reply's text, reasoning first. Raises LiveError, also for what came after the first pieces."""
-        text = ReplyText()
+        text = ReplyText(seen=not self.whole)
         async with self._requests.channel.follow(self.job.id) as texts:
             fresh, self.rings = self.rings, False
             await (self._requests.ring(self.job) if fresh else self._hear_again())
@@ -95,6 +97,7 @@ class LiveReply:
 
     async def result(self) -> LiveEnd:
         """The whole reply. Raises LiveError."""
+        self.whole = True
         async for _ in self:
             pass
         assert self.end is not None
@@ -162,6 +165,8 @@ class LiveRequests:
     database: Database
     doorbell: Doorbell
     settings: LiveSettings
+    begun: Callable[[LiveJob], Awaitable[None]] | None = None
+    """Told of each job that this process stored."""
     channel: LiveChannel = field(init=False)
     _wanted: dict[str, float] = field(default_factory=dict)
     """When this process last said that it wants a model."""
@@ -216,6 +221,8 @@ class LiveRequests:
             if account is not None:
                 await account.give_back()
             raise
+        if self.begun is not None:
+            await self.begun(job)
         await self.want(ask.model)
         return LiveReply(job, self, rings=True, account=account)
 

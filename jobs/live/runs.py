@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import random
 import uuid
+from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -24,7 +25,7 @@ from nightjar.jobs.events import EventKind, Moved
 from nightjar.jobs.identity import MOST_SEED, digest
 from nightjar.jobs.live.task import LiveTask
 from nightjar.jobs.live_request import LiveAsk, LiveRequest, live_sequence
-from nightjar.jobs.models import ModelFacts
+from nightjar.jobs.models import ModelFacts, ModelSource
 from nightjar.jobs.mongo import Database, DuplicateKeyError, Row, insert_absent, quick, utc_now
 from nightjar.jobs.ownership import close_attempt
 from nightjar.jobs.patience import patiently
@@ -57,6 +58,8 @@ class LiveJob:
     fence: int
     seed: int
     store: bool = True
+    remote: bool = False
+    """An endpoint is asked for it, which may cost something."""
 
 
 def live_run(user: str, model: str, facts: ModelFacts, day: str) -> Run:
@@ -158,7 +161,15 @@ async def _insert_job(
         **fields,
     )
     await patiently(lambda: _insert(run, sequence, job, database), patience_s=PATIENCE_S)
-    return LiveJob(id=job.id, run=run.id, model=model, fence=0, seed=live.seed, store=live.store)
+    return LiveJob(
+        id=job.id,
+        run=run.id,
+        model=model,
+        fence=0,
+        seed=live.seed,
+        store=live.store,
+        remote=facts.source is ModelSource.REMOTE,
+    )
 
 
 async def _insert(run: Run, sequence: Row | None, job: Job, database: Database) -> None:
@@ -189,6 +200,12 @@ async def waiting_live(model: str, limit: int, database: Database) -> list[tuple
     query |= {"$expr": {"$lte": ["$due_at", moment]}}
     cursor = database.jobs.find(query, {"run": 1, "fence": 1}).hint("live").limit(limit)
     return [(row["run"], row["_id"], row["fence"]) async for row in cursor]
+
+
+async def not_ended(jobs: Collection[str], database: Database) -> set[str]:
+    """Those of the jobs that wait or are worked at."""
+    query = {"_id": {"$in": list(jobs)}, "status": {"$nin": sorted(TERMINAL_JOBS)}}
+    return {row["_id"] async for row in database.jobs.find(query, {"_id": 1})}
 
 
 async def count_open(database: Database, *, model: str | None = None, user: str | None = None) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +17,7 @@ from nightjar.config.errors import (
 )
 from nightjar.jobs.mongo import Database, Row
 from nightjar.jobs.patience import patiently
-from nightjar.jobs.records import TokenChance, TurnRecord
+from nightjar.jobs.records import MISFIT, Draw, TokenChance, TurnRecord
 from nightjar.jobs.states import JobStatus
 
 PATIENCE_S = 5.0
@@ -53,7 +54,7 @@ class LiveEnd:
     mean_logprob: float | None
     empty: str | None
     usd: float | None = None
-    """What it cost at its endpoint; None for a local model, and where the price is unknown."""
+    """What its draws cost at its endpoint; None for a local model, and where the price is unknown."""
     remote: bool = False
     """An endpoint wrote it."""
     cached: bool = False
@@ -106,9 +107,15 @@ class LiveState:
             mean_logprob=draw.mean_logprob,
             empty=draw.empty,
             chances=draw.chances,
-            usd=draw.remote.usd if draw.remote is not None else None,
+            usd=_usd(record.draws),
             remote=draw.remote is not None,
         )
+
+
+def _usd(draws: Sequence[Draw]) -> float | None:
+    costs = [draw.remote.usd if draw.remote is not None else None for draw in draws]
+    known = [usd for usd in costs if usd is not None]
+    return sum(known) if len(known) == len(costs) else None
 
 
 async def read_live_state(job: str, database: Database) -> LiveState:
@@ -128,6 +135,8 @@ def _error(status: JobStatus, row: Row) -> NightjarError | None:
         return CancelledReplyError(f"The request was cancelled: {reason}.")
     if status is JobStatus.DONE and not row["turns"] and not (row.get("payload") or {}).get("result"):
         return LiveError("Its texts were not to be stored, and are gone. Ask again.")
+    if status is JobStatus.DONE and (misfit := _misfit(row)) is not None:
+        return LiveError(f"The model's reply is {misfit}.")
     if status is JobStatus.PENDING and row.get("suspect"):
         return LiveError("Its worker crashed while it replied. Ask again; if that happens again, the request is why.")
     if status is not JobStatus.DEAD:
@@ -138,6 +147,15 @@ def _error(status: JobStatus, row: Row) -> NightjarError | None:
         return TooLongError(text, tokens=refused["tokens"], context=refused["context"])
     kind = _ASKED_WRONGLY.get(name)
     return LiveError(f"The model gave no reply: {text}") if kind is None else kind(text)
+
+
+def _misfit(row: Row) -> str | None:
+    """Why a reply that ended by itself is not what its schema asks for; endpoints may not keep to one."""
+    if not row["turns"]:
+        return None
+    draw = row["turns"][0]["draws"][0]
+    reason: str = draw.get("degenerate") or ""
+    return reason if draw["finish_reason"] == "stop" and reason.startswith(MISFIT) else None
 
 
 def _split(reason: str) -> tuple[str, str]:

@@ -1,6 +1,7 @@
 """The text of a reply while it grows: the messages that carry it, and what of them goes to a client. Pure.
 
-A message has the job's fence, which tells attempts apart, and its offset in characters, which tells what was missed.
+A message has the job's fence and how often its text began anew under it, which tell attempts apart, and its offset in
+characters, which tells what was missed.
 Messages may be lost with Redis; what is in MongoDB when the reply is committed fills every gap.
 """
 
@@ -12,6 +13,11 @@ from enum import StrEnum
 from typing import Any
 
 from nightjar.config.errors import RestartedError
+
+RESTARTED = (
+    "The reply began again after its worker was lost or its endpoint broke off, and otherwise than what was sent "
+    "already. Ask again; a request with a seed, on a model loaded with `reproducible`, says the same again."
+)
 
 
 class TextPart(StrEnum):
@@ -26,6 +32,8 @@ class TextMessage:
     """Text of one attempt at a job, from character `offset` of that part on."""
 
     fence: int
+    begun: int = 0
+    """How often the text began anew under this fence: an endpoint that broke off in mid-reply is asked again."""
     turn: int = 0
     part: TextPart = TextPart.REPLY
     offset: int = 0
@@ -34,7 +42,7 @@ class TextMessage:
     """Nothing follows: what became of the job is in MongoDB."""
 
     def dump(self) -> bytes:
-        row: dict[str, Any] = {"f": self.fence}
+        row: dict[str, Any] = {"f": self.fence} | ({"n": self.begun} if self.begun else {})
         row |= {"end": 1} if self.ended else {"t": self.turn, "p": self.part, "o": self.offset, "x": self.text}
         return json.dumps(row, ensure_ascii=False).encode("utf-8", "surrogatepass")
 
@@ -46,7 +54,8 @@ def read_message(data: bytes) -> TextMessage | None:
         if row.get("end"):
             return TextMessage(fence=int(row["f"]), ended=True)
         fence, turn, offset = (int(row[name]) for name in "fto")
-        return TextMessage(fence=fence, turn=turn, part=TextPart(row["p"]), offset=offset, text=str(row["x"]))
+        begun, part = int(row.get("n", 0)), TextPart(row["p"])
+        return TextMessage(fence=fence, begun=begun, turn=turn, part=part, offset=offset, text=str(row["x"]))
     except (ValueError, KeyError, TypeError, AttributeError):
         return None
 
@@ -68,6 +77,9 @@ class ReplyText:
     """One reply as its client has it. Another attempt may go on with it only where it says the same again."""
 
     fence: int = -1
+    seen: bool = True
+    """Its client sees what is sent; if not, another attempt may say something else."""
+    _begun: int = 0
     _sent: dict[TextPart, str] = field(default_factory=_nothing)
     _now: dict[TextPart, str] = field(default_factory=_nothing)
     """What the newest attempt has said, as far as it is known without a gap."""
@@ -75,10 +87,11 @@ class ReplyText:
 
     def hear(self, message: TextMessage) -> list[LivePiece]:
         """What can be sent now. Raises RestartedError where a new attempt says something else than was sent."""
-        if message.fence < self.fence or message.ended:
+        attempt = (message.fence, message.begun)
+        if attempt < (self.fence, self._begun) or message.ended:
             return []
-        if message.fence > self.fence:
-            self.fence, self._now, self._gaps = message.fence, _nothing(), set()
+        if attempt > (self.fence, self._begun):
+            (self.fence, self._begun), self._now, self._gaps = attempt, _nothing(), set()
         known = self._now[message.part]
         if message.offset > len(known):
             self._gaps.add(message.part)
@@ -99,6 +112,9 @@ class ReplyText:
         if fence != self.fence:
             self.fence, self._now = fence, whole
             return self._unsent()
+        sent = self._sent[TextPart.REPLY]
+        if self.seen and not reply.startswith(sent) and sent.strip() not in reasoning:
+            raise RestartedError(RESTARTED)  # nothing was heard of the newest attempt
         # The same attempt: what was sent as the reply may have turned out to be reasoning, and the reply follows it.
         again = {part: not whole[part].startswith(self._sent[part]) for part in TextPart}
         rests = {part: whole[part] if again[part] else whole[part][len(self._sent[part]) :] for part in TextPart}
@@ -111,9 +127,9 @@ class ReplyText:
             if now.startswith(sent):
                 pieces += [LivePiece(part=part, text=now[len(sent) :])] if len(now) > len(sent) else []
                 self._sent[part] = now
+            elif not self.seen:
+                pieces.append(LivePiece(part=part, text=now))
+                self._sent[part] = now
             elif not sent.startswith(now):
-                raise RestartedError(
-                    "The reply began again after its worker was lost, and otherwise than what was sent already. Ask "
-                    "again; a request with a seed, on a model loaded with `reproducible`, says the same again."
-                )
+                raise RestartedError(RESTARTED)
         return pieces

@@ -23,6 +23,7 @@ class Activity(StrEnum):
     STARTING = "starting"
     READING = "reading"
     LOADING = "loading"
+    CHECKING = "checking"
     PREFILL = "prefill"
     GENERATING = "generating"
     MEASURING = "measuring"
@@ -36,6 +37,7 @@ _WORDS = {
     Activity.STARTING: "starting its worker",
     Activity.READING: "reading the model's file",
     Activity.LOADING: "loading the model",
+    Activity.CHECKING: "checking that its replies can be reproduced",
     Activity.PREFILL: "reading the prompt",
     Activity.GENERATING: "generating",
     Activity.MEASURING: "measuring its speed",

@@ -9,6 +9,7 @@ from nightjar.jobs.documents import Job, Run
 from nightjar.jobs.models import SpeedProbe
 from nightjar.jobs.mongo import Database, Row
 from nightjar.jobs.reading import read_each
+from nightjar.jobs.routing.routed import ASKED_AS
 from nightjar.jobs.states import JobKind
 
 FEWEST_TURNS = 3
@@ -26,31 +27,55 @@ class UsualTurn:
     reply_tokens: float
 
 
-async def usual_turn(run: Run, model: str, database: Database) -> UsualTurn | None:
-    """A turn of the model as this run has it so far, else the newest run of its suite, else of any; None without."""
-    for run_id in [run.id, *await _runs_before(run, model, database)]:
-        usual = await _usual_in(run_id, model, database)
+@dataclass(frozen=True, kw_only=True)
+class AskedJobs:
+    """Reply jobs of a run that have a sequence in common, and who answers them."""
+
+    asked_as: str
+    """A model of the run or a policy."""
+    model: str
+    document: str
+    """`_id` of the stored sequence."""
+    jobs: int
+
+
+async def asked_jobs(run_id: str, database: Database) -> list[AskedJobs]:
+    """All reply jobs of a run, grouped."""
+    key: Row = {"asked_as": ASKED_AS, "model": "$model", "document": "$sequence_document"}
+    steps: list[Row] = [
+        {"$match": {"run": run_id, "kind": JobKind.REPLY}},
+        {"$group": {"_id": key, "jobs": {"$sum": 1}}},
+        {"$sort": {"_id": 1}},
+    ]
+    return [AskedJobs(**row["_id"], jobs=row["jobs"]) async for row in await database.jobs.aggregate(steps)]
+
+
+async def usual_turn(run: Run, model: str, database: Database, *, kind: JobKind = JobKind.REPLY) -> UsualTurn | None:
+    """A turn of the model as this run has it so far, else the newest run of its suite, else of any; None without.
+
+    `kind`: REPLY, or JUDGE for what it does as a judge.
+    """
+    for run_id in [run.id, *await _runs_before(run, model, kind, database)]:
+        usual = await _usual_in(run_id, model, kind, database)
         if usual is not None:
             return usual
     return None
 
 
-async def _runs_before(run: Run, model: str, database: Database) -> list[str]:
+async def _runs_before(run: Run, model: str, kind: JobKind, database: Database) -> list[str]:
     """Ids of other runs with the model, those of the same suite first, newer ones first."""
     found: list[str] = []
-    of_suite = database.runs.find(_with_model(run, model) | {"suite_name": run.suite_name}, {"_id": 1})
-    of_others = database.runs.find(_with_model(run, model) | {"suite_name": {"$ne": run.suite_name}}, {"_id": 1})
+    role = "judging.passes.judges" if kind is JobKind.JUDGE else "models.name"
+    others: Row = {"_id": {"$ne": run.id}, role: model}
+    of_suite = database.runs.find(others | {"suite_name": run.suite_name}, {"_id": 1})
+    of_others = database.runs.find(others | {"suite_name": {"$ne": run.suite_name}}, {"_id": 1})
     for cursor in (of_suite, of_others):
         found += [row["_id"] async for row in cursor.sort("created_at", -1).limit(_RUNS_READ)]
     return found
 
 
-def _with_model(run: Run, model: str) -> Row:
-    return {"_id": {"$ne": run.id}, "models.name": model}
-
-
-async def _usual_in(run_id: str, model: str, database: Database) -> UsualTurn | None:
-    query: Row = {"run": run_id, "model": model, "kind": JobKind.REPLY, "turns_committed": {"$gt": 0}}
+async def _usual_in(run_id: str, model: str, kind: JobKind, database: Database) -> UsualTurn | None:
+    query: Row = {"run": run_id, "model": model, "kind": kind, "turns_committed": {"$gt": 0}}
     jobs = await read_each(Job, query, database, limit=_JOBS_READ)
     turns = [turn for job in jobs for turn in job.turns]
     if len(turns) < FEWEST_TURNS:

@@ -122,6 +122,12 @@ async def endpoint_sums(since: datetime, database: Database) -> dict[str, Ledger
     return {row.pop("_id"): LedgerSum(**row) async for row in await database.raw["expenses"].aggregate(steps)}
 
 
+async def job_sums(jobs: Iterable[str], database: Database) -> dict[str, LedgerSum]:
+    """What was spent for each of the jobs; those for which no endpoint was asked are left out."""
+    steps: list[Row] = [{"$match": {"job": {"$in": list(jobs)}}}, {"$group": {"_id": "$job", **_TOTALS}}]
+    return {row.pop("_id"): LedgerSum(**row) async for row in await database.raw["expenses"].aggregate(steps)}
+
+
 async def pauses(database: Database) -> dict[str, str]:
     """The endpoints that nothing is sent to now, with the reason."""
     rows = database.raw["endpoint_pauses"].find({"$expr": {"$gt": ["$until", "$$NOW"]}})

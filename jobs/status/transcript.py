@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from nightjar.config.counting import how_many
 from nightjar.jobs.documents import Job, Run, SequenceDocument
 from nightjar.jobs.mongo import Database, Row
+from nightjar.jobs.parameters import ParameterSource
 from nightjar.jobs.records import FAULTS, Likelihoods, TurnRecord
 from nightjar.jobs.routing.routed import JobRoute, contestant_query
 from nightjar.jobs.sequences import Choices, TurnSpec
@@ -18,7 +20,7 @@ from nightjar.jobs.variants import Contestant, contestant_name, varied
 
 @dataclass(frozen=True, kw_only=True)
 class ShownScore:
-    """A stored score; `value` is None where there is none, and `reason` says why."""
+    """A stored score. `reason`: why `value` is None, else what the scorer or judge said of it, if anything."""
 
     value: float | None
     state: str
@@ -58,6 +60,15 @@ class ShownGivenText:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ShownParameter:
+    """A parameter of a turn; `source`: the layer that it comes from, such as suite."""
+
+    name: str
+    value: Any
+    source: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class ShownTurn:
     """A committed turn. `number` and `left_out` (turns that its prompt went without) count from 1."""
 
@@ -87,6 +98,9 @@ class ShownTurn:
     """Where those were scored in the place of a reply; `reply` is then the likeliest choice."""
     rendered: str | None = None
     """The prompt as the model's template wrote it, where that was asked for and can be known."""
+    parameters: tuple[ShownParameter, ...] = ()
+    """Those that hold for it, the strongest layer's first; without what is neither set nor has a default."""
+    seed: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -193,6 +207,17 @@ def shown_given_texts(found: Likelihoods | None, choices: Choices | None) -> tup
     )
 
 
+def shown_parameters(turn: TurnRecord) -> tuple[ShownParameter, ...]:
+    """The parameters of a turn with where each is from."""
+    strongest = {source: at for at, source in enumerate(reversed(ParameterSource))}
+    sources = {name: turn.sources.get(name, ParameterSource.DEFAULT) for name in turn.parameters}
+    return tuple(
+        ShownParameter(name=name, value=turn.parameters[name], source=sources[name].value)
+        for name in sorted(sources, key=lambda name: strongest[sources[name]])
+        if turn.parameters[name] is not None or sources[name] is not ParameterSource.DEFAULT
+    )
+
+
 def _turn(turn: TurnRecord, spec: TurnSpec, scores: Mapping[str, ShownScore]) -> ShownTurn:
     draw, memory = turn.draw, turn.memory
     expected = {expectation.check for expectation in spec.expect}
@@ -223,5 +248,7 @@ def _turn(turn: TurnRecord, spec: TurnSpec, scores: Mapping[str, ShownScore]) ->
         ),
         scores=scores,
         given_texts=shown_given_texts(turn.likelihoods, spec.choices),
+        parameters=shown_parameters(turn),
+        seed=draw.seed,
         checks=tuple(name for name in scores if name.partition("#")[0] in expected),
     )

@@ -109,17 +109,25 @@ def sides(report: RunReport, model: str | None, pair_by: PairBy = PairBy.CONTENT
 
 def pair_up(base: Sequence[Side], other: Sequence[Side]) -> list[tuple[Side, Side]]:
     """Which models to compare: the only two, else those of the same name. Raises UsageError when none fit."""
-    if len(base) == len(other) == 1:
-        return [(base[0], other[0])]
-    if len(base) == 1:
-        return [(base[0], side) for side in other if side != base[0]]
-    pairs = [(before, after) for before in base for after in other if before.model.name == after.model.name]
+    before, after = ({side.model.name: side for side in each} for each in (base, other))
+    same_run = base[0].report.provenance.name == other[0].report.provenance.name
+    names = pair_names(list(before), list(after), same_run=same_run)
+    pairs = [(before[name], after[counterpart]) for name, counterpart in names]
     if not pairs:
         raise UsageError(
             f"{base[0].report.provenance.name} and {other[0].report.provenance.name} have no model name in common. "
             "Name the models to compare: RUN:MODEL RUN:MODEL."
         )
     return pairs
+
+
+def pair_names(base: Sequence[str], other: Sequence[str], *, same_run: bool) -> list[tuple[str, str]]:
+    """Which contestants of two runs belong together; a run's only one with every other, but not with itself."""
+    if len(base) == len(other) == 1:
+        return [(base[0], other[0])]
+    if len(base) == 1:
+        return [(base[0], name) for name in other if not (same_run and name == base[0])]
+    return [(name, name) for name in base if name in other]
 
 
 def unpaired(base: Sequence[Side], other: Sequence[Side], pairs: Sequence[tuple[Side, Side]]) -> list[str]:

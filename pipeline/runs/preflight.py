@@ -254,6 +254,10 @@ def layers_above(run: Run, model: str) -> list[dict[str, Any]]:
 
 async def read_planned(sequences: Iterable[SequenceRef], database: Database) -> list[PlannedSequence]:
     """What of stored sequences bears on what they cost."""
-    documents = sorted({sequence.document for sequence in sequences})
-    rows = database.raw["sequences"].find({"_id": {"$in": documents}}, {"sequence": 1})
-    return [planned_sequence(row["sequence"]) async for row in rows]
+    return list((await planned_documents((sequence.document for sequence in sequences), database)).values())
+
+
+async def planned_documents(documents: Iterable[str], database: Database) -> dict[str, PlannedSequence]:
+    """The same by the `_id` of what is stored, without what is gone."""
+    rows = database.raw["sequences"].find({"_id": {"$in": sorted(set(documents))}}, {"sequence": 1})
+    return {row["_id"]: planned_sequence(row["sequence"]) async for row in rows}

@@ -31,6 +31,11 @@ class PlannedSequence:
     prompt_chars: tuple[int, ...]
     asked: tuple[Mapping[str, Any], ...]
     """The parameters that suite and turn set, a mapping a turn."""
+    scored_chars: tuple[int, ...] = ()
+    """Of the given texts of each turn that are scored in the place of a reply; empty where replies are generated."""
+    has_reference: tuple[bool, ...] = ()
+    withheld: bool = False
+    """Its texts are not here, and their lengths are unknown."""
 
 
 def planned_sequence(stored: Mapping[str, Any]) -> PlannedSequence:
@@ -44,7 +49,20 @@ def planned_sequence(stored: Mapping[str, Any]) -> PlannedSequence:
         given_chars=sum(map(len, given)),
         prompt_chars=tuple(len(turn["prompt"]) for turn in stored["turns"]),
         asked=tuple({**own, **turn.get("parameters", {})} for turn in stored["turns"]),
+        scored_chars=_scored_chars(stored),
+        has_reference=tuple(turn.get("reference") is not None for turn in stored["turns"]),
+        withheld=bool(stored.get("withheld")),
     )
+
+
+def _scored_chars(stored: Mapping[str, Any]) -> tuple[int, ...]:
+    turns = stored["turns"]
+    if stored.get("mode") == Mode.PERPLEXITY:
+        return (0,) * len(turns)  # the prompt is the text
+    choices = [turn.get("choices") for turn in turns]
+    if not any(choices):
+        return ()
+    return tuple(sum(map(len, [*each["texts"], *each.get("contexts", ())])) if each else 0 for each in choices)
 
 
 def check_remote(

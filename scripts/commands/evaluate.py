@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Coroutine, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from nightjar.jobs.documents import Run
     from nightjar.pipeline.report.data.run_report import RunReport
     from nightjar.pipeline.runs.producer import Enqueued
+    from nightjar.scripts.outlook import Phase, RunOutlook
     from nightjar.scripts.session import Session
     from nightjar.scripts.views.progress import EvalProgress
     from nightjar.workers.library.find import ModelEntry
@@ -123,21 +125,29 @@ async def run_evaluation(wanted: Evaluation, *, yes: bool = True, opens: bool = 
     `yes`, somebody at the terminal is asked before long work. `opens`: in the browser, at the end.
     """
     from nightjar.pipeline.exports.write import not_written
+    from nightjar.scripts.outlook import LONG_S
     from nightjar.scripts.session import open_session
 
     formats = wanted.check()
     if opens:
         check_opens(formats)
     async with open_session(redis=True, log_file="eval.log") as session:
-        later: list[str] = []
+        later: list[Phase] = []
+        asks = not yes
 
-        async def agreeing(enqueued: Enqueued, entries: list[ModelEntry]) -> None:
-            later.extend(await _say_how_long(enqueued, entries, wanted, session, yes=yes))
+        async def agreeing(enqueued: Enqueued, entries: list[ModelEntry], judges: list[ModelEntry]) -> None:
+            nonlocal asks
+            outlook = await _say_how_long(enqueued, entries, judges, wanted, session, yes=yes)
+            if outlook is not None:
+                later.extend(outlook.unseen)
+                asks = asks and outlook.known_s <= LONG_S  # else it was agreed to already
 
         def generating(
             run: Run, entries: list[ModelEntry], helpers: list[ModelEntry]
         ) -> Coroutine[Any, Any, dict[str, str]]:
-            return generate_shown(run, entries, helpers, wanted.flags, session, quiet=wanted.as_json, later=later)
+            return generate_shown(
+                run, entries, helpers, wanted.flags, session, quiet=wanted.as_json, later=later, asks=asks
+            )
 
         done = await evaluate_whole(
             wanted,
@@ -158,18 +168,23 @@ async def run_evaluation(wanted: Evaluation, *, yes: bool = True, opens: bool = 
 
 
 async def _say_how_long(
-    enqueued: Enqueued, entries: list[ModelEntry], wanted: Evaluation, session: Session, *, yes: bool
-) -> list[str]:
-    """Says what is to be done, and asks about long work; the models whose time is not known yet. May exit."""
+    enqueued: Enqueued,
+    entries: list[ModelEntry],
+    judges: list[ModelEntry],
+    wanted: Evaluation,
+    session: Session,
+    *,
+    yes: bool,
+) -> RunOutlook | None:
+    """Says what is to be done, and asks about long work. None where nothing was said. May exit."""
     import asyncio
 
     from nightjar.scripts.outlook import is_agreed, look_ahead
 
     if wanted.as_json:
-        return []
-    outlook = await look_ahead(enqueued.run, entries, wanted.flags, session)
-    helpers = [*enqueued.run.judging.at_work, *([enqueued.run.embed_model] if enqueued.run.embed_model else [])]
-    console(stderr=True).print(plain(outlook.sentence(helpers)))
+        return None
+    outlook = await look_ahead(enqueued.run, entries, judges, wanted.flags, session)
+    console(stderr=True).print(plain(outlook.sentence(enqueued.run.embed_model)))
     try:
         agreed = yes or await is_agreed(outlook)
     except asyncio.CancelledError:
@@ -179,7 +194,7 @@ async def _say_how_long(
     if not agreed:
         await _not_begun(enqueued, session)
         raise SystemExit(1)
-    return outlook.unknown
+    return outlook
 
 
 async def _not_begun(enqueued: Enqueued, session: Session) -> None:
@@ -214,11 +229,13 @@ async def generate_shown(
     session: Session,
     *,
     quiet: bool,
-    later: Iterable[str] = (),
+    later: Iterable[Phase] = (),
+    asks: bool = False,
 ) -> dict[str, str]:
     """Generates and judges with progress on a terminal; the models that could not be served, with the reason.
 
-    `later`: the models of which it is said after some turns how long they will take.
+    `later`: the models of which it is said after some turns how long they will take; `asks`: about long work, somebody
+    at the terminal is asked then. Exits with 1 where that one wants it to end.
     """
     import asyncio
 
@@ -237,17 +254,50 @@ async def generate_shown(
     names += [(name, True, f"fidelity {name}") for name in compared_names(run, judges) if name in served]
     with evaluation_bar(quiet=quiet or not screen.is_terminal) as bar:
         progress = ProgressBars(bar, names) if screen.is_terminal and not quiet else ProgressLines()
-        outlook = LaterOutlook(run, later, lambda said: _print_above(bar, said), session.database)
+        ends: list[str] = []
+
+        async def ask(said: str) -> None:
+            if not await _goes_on(bar, said):
+                ends.append(said)
+                going.cancel()
+
+        say = partial(_print_above, bar)
+        outlook = LaterOutlook(run, later, say, session.database, ask if asks else None)
 
         def watch(now: EvalProgress) -> None:
             progress.show(now)
             outlook.look(now)
 
+        going = asyncio.ensure_future(generate(run, entries, judges, flags, session, watch))
         try:
-            return await generate(run, entries, judges, flags, session, watch)
+            return await going
         except asyncio.CancelledError:
             _say_how_to_go_on(bar, run, judging=not entries)
+            if ends:
+                raise SystemExit(1) from None
             raise
+        finally:
+            outlook.close()
+
+
+async def _goes_on(bar: Bar, said: str) -> bool:
+    """Asks about long work that is under way, which goes on meanwhile; without anybody to ask, that it goes on."""
+    import asyncio
+
+    from nightjar.scripts.outlook import STOPPING, is_yes
+    from nightjar.scripts.views.asking import answer_to, can_ask
+
+    if not can_ask():
+        _print_above(bar, f"{said} Nobody is here to be asked: it goes on. {STOPPING}")
+        return True
+    bar.stop()
+    try:
+        return is_yes(await answer_to(f"{plain(said)} Go on? [Y/n] "))
+    except asyncio.CancelledError:
+        print(file=sys.stderr)
+        raise
+    finally:
+        bar.start()
 
 
 def _print_above(bar: Bar, said: str) -> None:

@@ -201,7 +201,8 @@ async def _follow(run: Run, judges: Sequence[_Judge], said: str, session: Sessio
 
     if how.here:
         entries = [judge.entry for judge in judges if judge.entry is not None]
-        unserved = await generate_shown(run, [], entries, how.flags, session, quiet=how.as_json)
+        later = [] if how.as_json else [(entry.name, True) for entry in entries]
+        unserved = await generate_shown(run, [], entries, how.flags, session, quiet=how.as_json, later=later)
         for model, reason in unserved.items():
             print(plain(f"nightjar: judge {model!r} could not be served: {reason}"), file=sys.stderr)
         ended = await wait_for_run(run, session.database, timeout_s=0)

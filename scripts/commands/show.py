@@ -13,14 +13,16 @@ if TYPE_CHECKING:
     from nightjar.jobs.documents import Job, Run
     from nightjar.jobs.status.transcript import ShownTranscript
     from nightjar.jobs.variants import Contestant
+    from nightjar.pipeline.report.data.run_report import RunReport
     from nightjar.scripts.session import Session
+    from nightjar.scripts.views.show import ReplyMark
 
 app = typer.Typer(add_completion=False)
 
 
 @app.command(
     help="What was asked and answered in a run: one prompt, all models beside each other.\n\n"
-    "Without --prompt it is the one on which the models differ most.\n\n"
+    "Without --prompt it is the one on which the models differ most. The best and the worst reply are marked.\n\n"
     "Example: nightjar show nightly-2026-11-20 --prompt lighthouse"
 )
 def show(
@@ -51,7 +53,9 @@ async def _show(name: str, prompt: str | None, model: str | None, *, rendered: b
     async with open_session(reading=True) as session:
         run = await find_run(name, session.database)
         of = None if model is None else _named(run, model)
-        sequence, order = await _chosen(run, prompt, session)
+        report = await _compared(run, session)
+        sequence, order = _chosen(run, prompt, report)
+        marks = [] if report is None else _marks(report, sequence)
         jobs = await conversations(run, sequence, session.database, of=of)
         jobs.sort(key=lambda job: (job.repeat, order.index(job.contestant) if job.contestant in order else len(order)))
         transcripts = await read_transcripts(run, jobs, session.database)
@@ -61,9 +65,9 @@ async def _show(name: str, prompt: str | None, model: str | None, *, rendered: b
     if as_json:
         about = {"run": {"id": run.id, "name": run.name}, "prompt": sequence}
         rows = [asdict(each) | {"routed": each.routed and each.routed.model_dump(mode="json")} for each in transcripts]
-        emit_json({**about, "conversations": rows, "notes": notes})
+        emit_json({**about, "conversations": rows, "notes": notes, "marks": [asdict(mark) for mark in marks]})
     else:
-        print_transcripts(run, sequence, transcripts, notes)
+        print_transcripts(run, sequence, transcripts, notes, marks)
 
 
 def _named(run: Run, name: str) -> list[Contestant]:
@@ -79,15 +83,45 @@ def _named(run: Run, name: str) -> list[Contestant]:
     return named
 
 
-async def _chosen(run: Run, prompt: str | None, session: Session) -> tuple[str, list[str]]:
+async def _compared(run: Run, session: Session) -> RunReport | None:
+    """What says which reply is better; None where there is only one contestant."""
+    from nightjar.pipeline.collect.collector import collect
+
+    return await collect(run.id, session.database) if len(run.contestants) > 1 else None
+
+
+def _marks(report: RunReport, sequence: str) -> list[ReplyMark]:
+    """The best and the worst reply of each turn, by the metric that the report leads with."""
+    from nightjar.pipeline.report.data import numbers
+    from nightjar.pipeline.report.data.side_by_side import turns_compared
+    from nightjar.scripts.views.show import ReplyMark
+
+    metric, scale = report.headline_of_parts, report.headline_scale
+    if metric is None or scale is None:
+        return []
+    return [
+        ReplyMark(
+            contestant=reply.job.contestant,
+            turn=compared.turn + 1,
+            mark=mark,
+            metric=metric,
+            value=reply.value,
+            shown=numbers.metric_value(reply.value, scale),
+        )
+        for compared in turns_compared(report, sequence)
+        for reply in compared.replies
+        if (mark := compared.mark(reply)) and reply.value is not None
+    ]
+
+
+def _chosen(run: Run, prompt: str | None, report: RunReport | None) -> tuple[str, list[str]]:
     """The sequence to show, and the contestants in the order to show them. Raises UnknownNameError."""
     from nightjar.config.errors import UnknownNameError
-    from nightjar.pipeline.collect.collector import collect
     from nightjar.pipeline.report.data.side_by_side import side_by_side
 
     names = [contestant.name for contestant in run.contestants]
     if prompt is None:
-        found = side_by_side(await collect(run.id, session.database))
+        found = None if report is None else side_by_side(report)
         if found is None:
             return run.asked[0], names
         return found.sequence, [reply.job.contestant for reply in found.replies]

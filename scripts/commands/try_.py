@@ -58,7 +58,6 @@ def try_(
 
 
 async def _try(text: str, subject: Subject, options: TryOptions, gpu: str | None) -> None:
-    from nightjar.jobs.machines.doing import Activity, Doing
     from nightjar.scripts.chat_model import ChatModel, load_subject
     from nightjar.scripts.one_prompt import typed_prompt, unusable_file
     from nightjar.scripts.views.saying import Sayer
@@ -68,19 +67,20 @@ async def _try(text: str, subject: Subject, options: TryOptions, gpu: str | None
     changes |= {"context": options.context} if options.context else {}
     changes |= {"reproducible": True} if options.reproducible else {}
     progress = LoadProgress()
-    with unusable_file(), Sayer(lambda: Doing(task=Activity.LOADING, share=progress.share)):
+    with unusable_file(), Sayer(lambda: progress.doing):
         engine = await load_subject(subject, changes, gpu, progress)
     model = ChatModel(engine, subject)
     try:
         prompt = typed_prompt(text, options.system, completion=options.completion)
         planned = await model.plan(prompt, seed=options.seed, remedy="give a larger --context")
         generation = await _stream(engine, planned.request)
+        cost = await engine.reproducible_cost()
     finally:
         await model.close()
     for words in engine.load.given_up:
         print(f"[loaded smaller, since memory was short: {words}]", file=sys.stderr)
     if engine.load.reproducible:
-        print(reproducible_line(engine.load), file=sys.stderr)
+        print(reproducible_line(engine.load, cost), file=sys.stderr)
     print(took_line(engine.load, generation), file=sys.stderr)
 
 
@@ -129,9 +129,9 @@ def took_line(load: LoadFacts, generation: Generation) -> str:
     return f"[{', '.join([*said, f'loaded in {_duration(load.load_s)}', load.device])}]"
 
 
-def reproducible_line(load: LoadFacts) -> str:
-    """What `reproducible` costs on this device."""
-    said = [] if load.reproducible_cost is None else [f"costs {load.reproducible_cost:.0%} of the decode rate here"]
+def reproducible_line(load: LoadFacts, cost: float | None) -> str:
+    """What `reproducible` costs on this device, as a share of the decode rate."""
+    said = [] if cost is None else [f"costs {cost:.0%} of the decode rate here"]
     said += ["one conversation per decode"] if load.reproducible_alone else []
     return f"reproducible: {', '.join(said) or 'at no known cost'}"
 

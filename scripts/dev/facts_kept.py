@@ -1,4 +1,4 @@
-"""How much a summary keeps: of ten facts in a text of about 1,500 tokens, those that are in 100 tokens of summary."""
+"""How much a summary keeps: of ten facts in a text of about 1,500 tokens, those that are in 100 or 200 tokens of it."""
 
 from __future__ import annotations
 
@@ -13,10 +13,12 @@ from statistics import fmean
 from nightjar.config.load_settings import LoadSettings
 from nightjar.jobs.parameters import ParameterSource, resolve
 from nightjar.jobs.sequences import Document, Sequence, TurnSpec
+from nightjar.web.service.prompts import compression_prompt, summary_prompt, whole_sentences
 from nightjar.workers.conversation.local import conversation_on
 from nightjar.workers.conversation.plan import ask
 from nightjar.workers.conversation.summaries import plan_turn
 from nightjar.workers.conversation.templates import ChatTemplate
+from nightjar.workers.conversation.turns import turn_draw, turn_request
 from nightjar.workers.engine.engine import BatchEngine
 from nightjar.workers.engine.loading import load
 from nightjar.workers.engine.request import Tokenizer
@@ -24,6 +26,8 @@ from nightjar.workers.engine.request import Tokenizer
 FACTS = 10
 TEXT_TOKENS, CONTEXT = 1_500, 1_900
 """Beside the room that is kept for a reply, a quarter of the context, the text never fits."""
+ROOMY_CONTEXT = 2_560
+"""The routes of the service are asked for the whole text at once."""
 VILLAGES = "Arden Boll Cray Dunn Esk Ferrow Glin Harth Ister Jorl Kell Lorn Marsk Nevin Orrin".split()
 BUILT = "mill school bridge bakery library harbour chapel market well tower inn dairy forge barn lighthouse".split()
 FILLER = (
@@ -87,18 +91,40 @@ async def summarise(engine: BatchEngine, text: str) -> str:
     return "\n".join(summary.text for summary in summaries)
 
 
-async def measure(model: Path, texts: int, *, threads: int | None, show: bool) -> None:
+async def route_reply(engine: BatchEngine, prompt: str, most_tokens: int) -> str:
+    """What a route of the service answers, cut as there."""
+    sequence = Sequence(id="facts", turns=(TurnSpec(prompt=prompt),))
+    source = engine.chat_template
+    template = source and ChatTemplate(source, bos_text=engine.bos_text, eos_text=engine.eos_text, date="2026-03-14")
+    conversation = conversation_on(engine, sequence, template or None)
+    resolved = resolve([(ParameterSource.SUITE, {"temperature": 0, "max_tokens": most_tokens})])
+    asked = ask(conversation, 0, [], resolved.values, None)
+    plan, _ = await plan_turn(asked, resolved, engine.generate, asyncio.to_thread, id="facts", seed=1)
+    generation = await engine.generate(turn_request(conversation, plan, resolved, id="facts", seed=1))
+    reply = turn_draw(conversation, plan, resolved, generation, seed=1).reply
+    return reply if generation.finish_reason == "stop" else whole_sentences(reply)
+
+
+async def condensed(engine: BatchEngine, text: str, way: str, most_tokens: int) -> str:
+    if way == "conversation":
+        return await summarise(engine, text)
+    prompt = summary_prompt if way == "summarize" else compression_prompt
+    return await route_reply(engine, prompt(text, most_tokens), most_tokens)
+
+
+async def measure(model: Path, texts: int, *, way: str, most_tokens: int, threads: int | None, show: bool) -> None:
     """Prints the facts kept of each text, and their mean."""
-    settings = LoadSettings(slots=1, context=CONTEXT, threads=threads or "auto")
+    context = CONTEXT if way == "conversation" else ROOMY_CONTEXT
+    settings = LoadSettings(slots=1, context=context, threads=threads or "auto")
     engine = await load(model, settings=settings, gpu="none")
     try:
         kept = []
         for number in range(texts):
             text, facts = make_text(number, engine.tokenizer)
-            summary = await summarise(engine, text)
+            summary = await condensed(engine, text, way, most_tokens)
             kept.append(sum(fact.kept_in(summary) for fact in facts))
             print(f"text {number + 1}: {kept[-1]} of {FACTS}" + (f"\n{summary}\n" if show else ""), flush=True)
-        print(f"{model.name}: {fmean(kept):.1f} of {FACTS} facts kept, mean of {texts}")
+        print(f"{model.name}, {way}: {fmean(kept):.1f} of {FACTS} facts kept, mean of {texts}")
     finally:
         await engine.close()
 
@@ -106,11 +132,16 @@ async def measure(model: Path, texts: int, *, threads: int | None, show: bool) -
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("model", type=Path, help="a chat model, GGUF")
+    parser.add_argument("--way", choices=("conversation", "summarize", "compress"), default="conversation")
+    parser.add_argument("--tokens", type=int, default=100, help="of a summary by a route; a conversation chooses")
     parser.add_argument("--texts", type=int, default=20)
     parser.add_argument("--threads", type=int, help="default: the cores, fewer while others need them")
     parser.add_argument("--show", action="store_true", help="print the summaries")
     given = parser.parse_args()
-    asyncio.run(measure(given.model, given.texts, threads=given.threads, show=given.show))
+    way, most_tokens = given.way, given.tokens
+    asyncio.run(
+        measure(given.model, given.texts, way=way, most_tokens=most_tokens, threads=given.threads, show=given.show)
+    )
 
 
 if __name__ == "__main__":

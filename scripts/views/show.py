@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from nightjar.config.counting import how_many, plural
@@ -15,9 +16,30 @@ if TYPE_CHECKING:
     from nightjar.jobs.status.transcript import ShownScore, ShownTranscript, ShownTurn
 
 INDENT = 2
+_MARKED = {"best": "bold green", "worst": "bold red"}
 
 
-def print_transcripts(run: Run, sequence: str, transcripts: Sequence[ShownTranscript], notes: Sequence[str]) -> None:
+@dataclass(frozen=True, kw_only=True)
+class ReplyMark:
+    """A contestant's first reply to a turn, where that is the best or the worst of all. `turn` counts from 1."""
+
+    contestant: str
+    turn: int
+    mark: str
+    """best or worst"""
+    metric: str
+    value: float
+    shown: str
+    """The value for people."""
+
+
+def print_transcripts(
+    run: Run,
+    sequence: str,
+    transcripts: Sequence[ShownTranscript],
+    notes: Sequence[str],
+    marks: Sequence[ReplyMark] = (),
+) -> None:
     """One prompt sequence with the replies of the models."""
     screen = console()
     number = run.asked.index(sequence) + 1
@@ -25,14 +47,14 @@ def print_transcripts(run: Run, sequence: str, transcripts: Sequence[ShownTransc
     if transcripts and transcripts[0].system:
         _text(screen, f"System: {transcripts[0].system}", "dim")
     for turn in range(1, max((transcript.turns_total for transcript in transcripts), default=0) + 1):
-        _turn(screen, turn, transcripts)
+        _turn(screen, turn, transcripts, {mark.contestant: mark for mark in marks if mark.turn == turn})
     for note in notes:
         _line(screen, f"Note: {note}", "yellow")
     if len(run.asked) > 1:
         _line(screen, f"\nAnother one: nightjar show {run.name} --prompt 1 (to {len(run.asked)}, or an id)", "dim")
 
 
-def _turn(screen: Console, number: int, transcripts: Sequence[ShownTranscript]) -> None:
+def _turn(screen: Console, number: int, transcripts: Sequence[ShownTranscript], marks: Mapping[str, ReplyMark]) -> None:
     """A prompt is written again where a summary made it another one for the next model."""
     _line(screen, f"\nTurn {number}", "bold")
     before: str | None = None
@@ -41,18 +63,20 @@ def _turn(screen: Console, number: int, transcripts: Sequence[ShownTranscript]) 
         if there is not None and there.prompt != before:
             before = there.prompt
             _text(screen, before, "cyan")
-        _reply(screen, transcript, there, repeated=any(other.repeat > 1 for other in transcripts))
+        mark = marks.get(transcript.contestant) if transcript.repeat == 1 else None
+        _reply(screen, transcript, there, mark, repeated=any(other.repeat > 1 for other in transcripts))
 
 
-def _reply(screen: Console, transcript: ShownTranscript, turn: ShownTurn | None, *, repeated: bool) -> None:
+def _reply(
+    screen: Console, transcript: ShownTranscript, turn: ShownTurn | None, mark: ReplyMark | None, *, repeated: bool
+) -> None:
     name = transcript.contestant + (f", repeat {transcript.repeat}" if repeated else "")
     if turn is None:
         _line(screen, f"\n{name}: no reply; its job is {transcript.status}", "bold")
         if transcript.reason:
             _text(screen, transcript.reason, "red")
         return
-    written = f"({how_many(turn.reply_tokens, 'token')}, ended by {turn.finish_reason})"
-    _line(screen, f"\n{name}  {'(natural logarithms)' if turn.given_texts else written}", "bold")
+    _head(screen, name, turn, mark)
     for line in _prompt_facts(transcript, turn):
         _text(screen, line, "dim")
     if turn.rendered is not None:
@@ -67,6 +91,13 @@ def _reply(screen: Console, transcript: ShownTranscript, turn: ShownTurn | None,
         _text(screen, turn.reply.strip())
     for line in _scores(turn):
         _text(screen, line, "magenta")
+
+
+def _head(screen: Console, name: str, turn: ShownTurn, mark: ReplyMark | None) -> None:
+    written = f"({how_many(turn.reply_tokens, 'token')}, ended by {turn.finish_reason})"
+    _line(screen, f"\n{name}  {'(natural logarithms)' if turn.given_texts else written}", "bold")
+    if mark is not None:
+        _line(screen, f"{mark.mark.capitalize()} by {mark.metric}: {mark.shown}", _MARKED[mark.mark])
 
 
 def _prompt_facts(transcript: ShownTranscript, turn: ShownTurn) -> Iterator[str]:

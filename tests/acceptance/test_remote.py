@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -160,8 +161,21 @@ def test_an_alias_falls_back_and_says_so(home: Home, fake: FakeEndpoint) -> None
         assert first.headers["nightjar-model"] == CLOUD
         assert first.json()["choices"][0]["message"]["content"] == "Reply to: Go on."
         assert "not learnt" in first.headers["nightjar-reason"]
+        assert float(first.headers["nightjar-cost-usd"]) == first.json()["nightjar"][0]["cost_usd"] > 0
         local = client.post("/v1/chat/completions", json=body, headers={"nightjar-local-only": "true"})
         assert local.headers["nightjar-model"] == DEMO
+        assert "nightjar-cost-usd" not in local.headers, "no endpoint was asked"
+        lacking = client.post("/v1/chat/completions", json=body, headers={"nightjar-memory": "notes"})
+        assert lacking.status_code == 400, "a memory is not dropped in silence"
+        assert "memory_model" in lacking.json()["error"]["message"]
+        texts = iter(["Reply one, of many words.", "Another, of many words."])
+        fake.reply, fake.faults, fake.pause_s = lambda asked: next(texts), deque(["cut"]), 0.2
+        broken = client.post("/v1/chat/completions", json=body | {"stream": True})
+        assert broken.headers["nightjar-model"] == CLOUD
+        assert "Reply on" in broken.text
+        assert "Another" not in broken.text, "after text has been sent nobody else, and nothing else, is sent"
+        assert '"code":"generation_restarted"' in broken.text.replace(" ", "")
+        fake.reply, fake.pause_s = (lambda asked: "Reply to: Go on."), 0.0
         fake.always = "400"
         again = client.post("/v1/chat/completions", json=body)
         assert again.headers["nightjar-model"] == DEMO

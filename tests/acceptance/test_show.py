@@ -12,7 +12,10 @@ DEMO_MODEL = Path(config.__file__).parent / "models" / "nightjar-demo.gguf"
 
 
 def test_the_answer_and_the_replies_behind_it(shell: Shell, tmp_path: Path) -> None:
-    """Two models that are one can not be told apart, and what to do; prompts as the template wrote them."""
+    """Two models that are one can not be told apart, and what to do; prompts as the template wrote them.
+
+    Each of two prompts has three turns, and both models reply to each.
+    """
     twin = tmp_path / "twin.gguf"
     shutil.copy(DEMO_MODEL, twin)
     printed = shell.ok(
@@ -27,7 +30,9 @@ def test_the_answer_and_the_replies_behind_it(shell: Shell, tmp_path: Path) -> N
 
     shown = shell.ok("show", "first")
     assert shown.count("\nTurn ") == 3
-    assert shown.index("nightjar-demo  (") < shown.index("twin  (") or "twin  (" in shown
+    replies = [line.partition("  (")[0] for line in shown.splitlines() if "tokens, ended by" in line]
+    assert replies == ["nightjar-demo", "twin"] * 3, "in the order of the run, as they are alike"
+    assert "Best by" not in shown
     assert "Checks met: " in shown
 
     one = shell.json("show", "first", "--prompt", "2", "--model", "twin", "--rendered")

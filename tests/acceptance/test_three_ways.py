@@ -57,6 +57,9 @@ def test_which_of_my_three_models_writes_better(shell: Shell, tmp_path: Path) ->
     assert places["calm"] == places["twin"] < places["curt"], "twins are one rank: they are one model"
     shown = shell.ok("show", "which", "--prompt", "1")
     assert all(f"\n{name}  (" in shown for name in places)
+    differing = shell.json("show", "which")
+    assert {mark["contestant"] for mark in differing["marks"] if mark["mark"] == "worst"} == {"curt"}
+    assert "Worst by checks: " in shell.ok("show", "which").partition("\ncurt  (")[2]
     compared = shell.json("compare", "which:calm", "which:curt")["comparisons"]
     assert compared[0]["metrics"][0]["verdict"] == "worse"
 

@@ -23,7 +23,8 @@ from nightjar.web.api.answers import json_answer
 from nightjar.web.auth.roles import Action
 from nightjar.web.heavy.pool import HeavyTask
 from nightjar.web.overview import site_overview
-from nightjar.web.pages.computed import COMPUTING, compare_task, report_task, trend_task
+from nightjar.web.pages.compare import compare_task
+from nightjar.web.pages.computed import COMPUTING, report_task, trend_task
 from nightjar.web.routing import Route
 from nightjar.web.site import Site, site_of
 from nightjar.workers.library.inventory import Held, inventory
@@ -68,7 +69,8 @@ async def report_json(request: Request, name: str) -> Response:
 async def compare_json(request: Request, base: str, other: str) -> Response:
     """Two runs model by model, as `nightjar compare --json` has them, without gates. 503 where that takes long."""
     site = site_of(request)
-    return await worked_out(replace(await compare_task(base, other, site.database), kind="compare-json"), site)
+    before, after = [await find_run(name, site.database) for name in (base, other)]
+    return await worked_out(replace(await compare_task(before, after), kind="compare-json"), site)
 
 
 async def trend_json(request: Request, name: str) -> Response:

@@ -16,6 +16,7 @@ from nightjar.jobs.mongo import Database, utc_now
 from nightjar.jobs.search.photo_homes import elsewhere_notice, photos_elsewhere
 from nightjar.pipeline.collect.collector import collect
 from nightjar.pipeline.compare.baseline import since_baseline
+from nightjar.pipeline.compare.changed_turns import read_turns_beside
 from nightjar.pipeline.compare.comparison import Comparison, PairBy, compare_sides, pair_up, sides, unpaired
 from nightjar.pipeline.compare.rows import COMPARED_COLUMNS, comparison_json, cost_rows, metric_rows
 from nightjar.pipeline.nights.night_store import read_nights
@@ -95,6 +96,13 @@ def _compared(comparison: Comparison) -> ComparedModels:
     )
 
 
+async def write_turns_beside(database: Database, base: str, other: str, turns: str, page: str, each: str) -> str:
+    """A page of the turns of two runs beside each other, as JSON. `turns`: all, else those alone that changed."""
+    before, after = [await find_run(name, database) for name in (base, other)]
+    asked = {"only_changed": turns != "all", "page": int(page), "each": int(each)}
+    return json.dumps(asdict(await read_turns_beside(before, after, database, **asked)))
+
+
 async def write_trend_page(database: Database, suite: str) -> str:
     """The nights of a suite, as one page of its own. Raises UsageError where none has ended."""
     return render_trend(await _trend(database, suite))
@@ -157,6 +165,7 @@ WORK: Mapping[str, Callable[..., Awaitable[str]]] = {
     "report-json": write_report_json,
     "compare": write_comparison,
     "compare-json": write_comparison_json,
+    "turns-beside": write_turns_beside,
     "trend": write_trend_page,
     "trend-json": write_trend_json,
     "search": write_answer,

@@ -70,11 +70,11 @@ async def named_or_served(request: Request, named: str | None) -> str:
 
 
 async def with_memory(request: Request, asks: Sequence[LiveAsk]) -> list[LiveAsk]:
-    """The same with the memory that the header names, if it is there. Raises what `with_named_memory` raises."""
-    return await with_named_memory(request.headers.get(MEMORY), asks, site_of(request))
+    """The same with the asker's memory that the header names, if any. Raises what `with_memory_named` raises."""
+    return await with_memory_named(request.headers.get(MEMORY), asks, site_of(request))
 
 
-async def with_named_memory(name: str | None, asks: Sequence[LiveAsk], site: Site) -> list[LiveAsk]:
+async def with_memory_named(name: str | None, asks: Sequence[LiveAsk], site: Site) -> list[LiveAsk]:
     """The same with a memory of their user's, or a shared one; None: as they are.
 
     Raises RefusedFieldError for a wrong name, for what is not to be stored, and where no memory can be had.

@@ -18,6 +18,7 @@ from nightjar.web.openai.asking import GONE
 from nightjar.web.openai.refusals import openai_error
 from nightjar.web.openai.schema import SamplingFields
 from nightjar.web.openai.streams import DONE, WAITING, ClientGoneError, Heard, all_ends, follow_replies, sse
+from nightjar.web.openai.translate import told_cost
 from nightjar.web.site import site_of
 from nightjar.web.statuses import status_of_error
 
@@ -62,7 +63,7 @@ async def answered(
         ends = await all_ends(replies, request, site_of(request))
     except ClientGoneError:
         return Response(status_code=GONE)
-    return JSONResponse(shape.completion(ends), headers=dict(headers))
+    return JSONResponse(shape.completion(ends), headers={**headers, **told_cost(ends)})
 
 
 async def _streamed(

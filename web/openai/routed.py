@@ -20,11 +20,11 @@ from nightjar.jobs.published import published
 from nightjar.jobs.routing.policies import RoutingPolicy, active_policy
 from nightjar.pipeline.routing.nearest import opening_prompt
 from nightjar.pipeline.routing.route import CHARS_PER_TOKEN, CandidateHealth, RequestFeatures, Routed, route
-from nightjar.web.openai.asking import asker, told_without
+from nightjar.web.openai.asking import asker, told_without, with_memory
 from nightjar.web.openai.cached import submit_asks
 from nightjar.web.openai.events import answered
 from nightjar.web.openai.schema import ChatRequest
-from nightjar.web.openai.translate import ChatShape, chat_asks, live_messages
+from nightjar.web.openai.translate import ChatShape, chat_asks, chat_parameters, live_messages
 from nightjar.web.site import site_of
 from nightjar.web.totals import RouteLabel
 
@@ -68,7 +68,7 @@ async def route_request(request: Request, asked: ChatRequest, address: str) -> R
     features = RequestFeatures(
         tags=tuple(tag.strip() for tag in request.headers.get(TAG, "").split(",") if tag.strip()),
         tokens=sum(len(str(message.get("content") or "")) for message in asked.messages) // CHARS_PER_TOKEN,
-        schema=asked.response_format is not None and asked.response_format.json_schema is not None,
+        schema="json_schema" in chat_parameters(asked),
         nearest=nearest,
     )
     contexts = {name: size for name, model in known.items() if (size := model.facts.most_context) is not None}
@@ -89,7 +89,8 @@ async def answer_routed(request: Request, asked: ChatRequest, address: str, with
         label = "fallback" if failures else wanted.routed.kind
         request.state.route = RouteLabel(policy=wanted.policy.address, reason=label)
         try:
-            replies, used = await submit_asks(chat_asks(asked, model, asker(request)), request)
+            asks = await with_memory(request, chat_asks(asked, model, asker(request)))
+            replies, used = await submit_asks(asks, request)
             shape = ChatShape(
                 id=f"chatcmpl-{replies[0].job.id}",
                 created=int(time.time()),

@@ -93,6 +93,8 @@ async def _until_closing(site: Site, heard: asyncio.Queue[Heard | Exception]) ->
 async def all_ends(replies: Sequence[FollowedReply], request: Request, site: Site) -> list[LiveEnd]:
     """The ends of all, in order. Raises like `follow_replies`."""
     ends: dict[int, LiveEnd] = {}
+    for reply in replies:
+        reply.whole = True
     async for item in follow_replies(replies, request, site):
         if item is not None and item.end is not None:
             ends[item.index] = item.end

@@ -17,6 +17,8 @@ from nightjar.web.openai.schema import ChatRequest, SamplingFields
 
 CACHED_IN = 128
 """Cached tokens are told in such steps: exact ones would tell what others asked."""
+COST = "nightjar-cost-usd"
+"""Header of an answer in one piece; a stream says it at its end, in `nightjar`."""
 _SAME_NAME = (
     "frequency_penalty presence_penalty temperature top_p min_p typical_p xtc_probability xtc_threshold dry_multiplier "
     "dry_base dry_allowed_length dry_penalty_last_n dry_sequence_breakers repeat_penalty repeat_last_n reasoning_budget"
@@ -223,6 +225,13 @@ def _chance(text: str, logprob: float) -> dict[str, Any]:
 def openai_finish(end: LiveEnd) -> str:
     """OpenAI knows of no other limit than length; which one it was is in `nightjar`."""
     return "stop" if end.finish_reason == "stop" else "length"
+
+
+def told_cost(ends: Sequence[LiveEnd]) -> dict[str, str]:
+    """The header that says what endpoints were paid for an answer; none where that is not known, or none was asked."""
+    paid = [end.usd for end in ends if end.remote]
+    known = [usd for usd in paid if usd is not None]
+    return {COST: f"{sum(known):.10f}".rstrip("0").rstrip(".")} if paid and len(known) == len(paid) else {}
 
 
 def token_usage(ends: Sequence[LiveEnd], choices: int) -> dict[str, Any]:

@@ -1,9 +1,7 @@
-"""Pages whose content is worked out by the pool: a run's report, the comparison of two runs, a suite's trend."""
+"""Pages whose content is a document that the pool writes: a run's report, a suite's trend."""
 
 from __future__ import annotations
 
-import asyncio
-import json
 from pathlib import Path
 
 from fastapi import HTTPException, Request
@@ -15,14 +13,12 @@ from nightjar.jobs.lookup import find_run, suite_names
 from nightjar.jobs.mongo import Database
 from nightjar.jobs.nights.documents import Baseline
 from nightjar.jobs.states import EVALUATIONS
-from nightjar.jobs.status.run import newest_run_names
-from nightjar.pipeline.report.page.grid import Cell
 from nightjar.web.auth.roles import Action
 from nightjar.web.heavy.pool import HeavyTask
 from nightjar.web.pages.declare import Visit, page
 from nightjar.web.pages.words import linked, made_table, path_to, run_address
 from nightjar.web.routing import Route
-from nightjar.web.sheet import Choice, Field, Form, Said, Section, Sheet
+from nightjar.web.sheet import Said, Section, Sheet
 from nightjar.web.site import site_of
 
 COMPUTING = "This is being computed; the page shows it as soon as it is there."
@@ -101,58 +97,9 @@ async def build_trends(visit: Visit) -> Sheet:
     return Sheet(title="Trend", sections=(Section(id="trends-section", heading="Suites", table=table, empty=empty),))
 
 
-async def build_compare(visit: Visit) -> Sheet:
-    """`base` and `other` are in the address; without them they are asked for."""
-    base, other = visit.one("base"), visit.one("other")
-    runs = await newest_run_names(CHOICES, visit.site.database)
-    fields = (_choice("base", "Base", runs, base), _choice("other", "Other", runs, other))
-    form = Form(path="/compare", submit="Compare", fields=fields)
-    asked_for = Section(id="which", heading="Which runs", form=form, empty="" if runs else "No run yet.")
-    if not base or not other:
-        return Sheet(title="Compare", sections=(asked_for,))
-    ready = await visit.site.heavy.look(await compare_task(base, other, visit.site.database))
-    if ready is None:
-        return Sheet(title="Compare", live=True, said=(Said(text=COMPUTING),), sections=(asked_for,))
-    found = json.loads(await asyncio.to_thread(ready.read_text, "utf-8"))
-    said = tuple(Said(text=f"Not compared, in one run only: {name}") for name in found["unpaired"])
-    compared = (_comparison(number, each) for number, each in enumerate(found["compared"], start=1))
-    return Sheet(title="Compare", said=said, sections=(asked_for, *compared))
-
-
-async def compare_task(base: str, other: str, database: Database) -> HeavyTask:
-    """Its version changes when one of the two runs' reports does. Raises UnknownNameError."""
-    before, after = [await find_run(name, database) for name in (base, other)]
-    versions = [(await report_task(run)).version for run in (before, after)]
-    return HeavyTask(kind="compare", arguments=(before.id, after.id), version=" ".join(versions))
-
-
-def _choice(name: str, label: str, runs: list[str], chosen: str) -> Field:
-    return Field(
-        name=name,
-        label=label,
-        choices=tuple(Choice(value=run, text=run, chosen=run == chosen) for run in runs),
-    )
-
-
-def _comparison(number: int, found: dict[str, object]) -> Section:
-    rows, columns, notices = found["rows"], found["columns"], found["notices"]
-    assert isinstance(rows, list)
-    assert isinstance(columns, list)
-    assert isinstance(notices, list)
-    over = f"Over {found['shared']} shared sequences, {found['incomplete']} of them incomplete."
-    return Section(
-        id=f"comparison-{number}",
-        heading=f"{found['other']} against {found['base']}",
-        hint=" ".join([over, *notices]),
-        table=made_table(f"compared-{number}", columns, ([Cell(text=str(cell)) for cell in row] for row in rows)),
-        empty="They have no metric in common.",
-    )
-
-
 ROUTES = (
     page("/runs/{name}/report", "sheet.html", Sheet, build_report),
     Route(method="GET", path="/runs/{name}/report/document", action=Action.READ, answer=report_document),
-    page("/compare", "sheet.html", Sheet, build_compare),
     page("/trend", "sheet.html", Sheet, build_trends),
     page("/trend/{name}", "sheet.html", Sheet, build_trend),
     Route(method="GET", path="/trend/{name}/document", action=Action.READ, answer=trend_document),

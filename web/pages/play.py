@@ -15,7 +15,7 @@ from nightjar.jobs.live_request import LiveAsk
 from nightjar.jobs.models import ModelKind
 from nightjar.jobs.published import all_published
 from nightjar.web.auth.roles import Action
-from nightjar.web.openai.asking import asker, check_memory_here, on_account, with_named_memory
+from nightjar.web.openai.asking import asker, check_memory_here, on_account, with_memory_named
 from nightjar.web.openai.bodies import read_json
 from nightjar.web.openai.schema import read_loosely
 from nightjar.web.pages.declare import Done, Visit, page, post_action
@@ -95,7 +95,7 @@ async def ask_models(request: Request) -> StreamingResponse:
         LiveAsk(user=user, model=ask.model, messages=ask.said(), parameters=parameters, seed=ask.seed)
         for ask in asked.asks
     ]
-    asks = [on_account(ask, request) for ask in await with_named_memory(asked.memory, asks, site)]
+    asks = [on_account(ask, request) for ask in await with_memory_named(asked.memory, asks, site)]
     return StreamingResponse(play_all(asks, request, site), media_type="text/event-stream", headers=STREAMED)
 
 

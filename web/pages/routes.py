@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from nightjar.web.pages import (
     cleanup,
+    compare,
     computed,
     costs,
     doctor,
@@ -39,6 +40,7 @@ ROUTES: tuple[Route, ...] = (
     *transcripts.ROUTES,
     *play.ROUTES,
     *computed.ROUTES,
+    *compare.ROUTES,
     *schedules.ROUTES,
     *costs.ROUTES,
     *policies.ROUTES,

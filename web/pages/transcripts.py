@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass
 
@@ -25,9 +26,20 @@ LABEL = re.compile(r"[\w][\w .-]{0,39}")
 
 @dataclass(frozen=True, kw_only=True)
 class ScoreLine:
+    """`reason`: what the scorer or judge said; "" where it said nothing."""
+
     name: str
     shown: str
+    reason: str
     bad: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class ParameterLine:
+    """The parameters of one layer, such as suite, in words."""
+
+    source: str
+    values: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +52,10 @@ class TurnShown:
     facts: str
     """How it finished and how long it is, in words."""
     scores: tuple[ScoreLine, ...]
+    parameters_said: str
+    """What stands over the parameters."""
+    parameters: tuple[ParameterLine, ...]
+    """The strongest layer first."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,12 +171,21 @@ def _turn(turn: ShownTurn, routed: JobRoute | None) -> TurnShown:
         failure=turn.failure,
         facts=facts,
         scores=tuple(_score(name, score, name in turn.checks) for name, score in sorted(turn.scores.items())),
+        parameters_said="Parameters" if turn.given_texts or turn.seed is None else f"Parameters, seed {turn.seed}",
+        parameters=_parameters(turn),
     )
 
 
+def _parameters(turn: ShownTurn) -> tuple[ParameterLine, ...]:
+    lines: dict[str, list[str]] = {}
+    for each in turn.parameters:
+        lines.setdefault(each.source, []).append(f"{each.name} {json.dumps(each.value, ensure_ascii=False)}")
+    return tuple(ParameterLine(source=source, values=", ".join(values)) for source, values in lines.items())
+
+
 def _score(name: str, score: ShownScore, check: bool) -> ScoreLine:
-    shown = score.reason or score.state if score.value is None else f"{score.value:g}"
-    return ScoreLine(name=name, shown=shown, bad=check and score.value == 0)
+    shown = score.state if score.value is None else f"{score.value:g}"
+    return ScoreLine(name=name, shown=shown, reason=score.reason or "", bad=check and score.value == 0)
 
 
 ROUTES = (

@@ -16,7 +16,8 @@ from nightjar.web.site import Site, site_of
 async def stats(request: Request) -> JSONResponse:
     """Of this server since it started. What is not known is null, and so is what nobody has asked for yet."""
     site = site_of(request)
-    totals, answers, saved = site.meters.totals, site.meters.answers, await site_savings(site)
+    saved = await site_savings(site)
+    totals, answers = site.meters.totals, site.meters.answers
     counted = answers.requests > 0
     interval = None if saved.low_usd is None else [saved.low_usd, saved.high_usd]
     return JSONResponse(

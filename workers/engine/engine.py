@@ -63,9 +63,11 @@ class BatchEngine:
         patience_s: float = PATIENCE_S,
         tuner: ThreadTuner | None = None,
         together: Together | None = None,
+        cost: Callable[[float], float | None] | None = None,
     ) -> None:
         """`tuner`: follows the machine's load with the number of threads; None where that is fixed. `together`: for
-        the speed probe; None where only one conversation is measured."""
+        the speed probe; None where only one conversation is measured. `cost`: measures what `reproducible` costs, in
+        steps of so many seconds; None where that is off."""
         self.facts = facts
         self.load = load
         self.chat_template = chat_template
@@ -77,6 +79,7 @@ class BatchEngine:
         self._refusing: str | None = None
         self._tuner = tuner
         self._together = together
+        self._cost = cost
         self._grammars = ThreadPoolExecutor(1, "engine-grammars")
         self._thread = DecodeThread(backend, self._hand_over, self._lose_all, lanes=_lanes(load), tuner=tuner)
         self._watchdog = Watchdog(
@@ -228,9 +231,14 @@ class BatchEngine:
         it ends within a step."""
         alone = await measure_speed(self, vocabulary=self.facts.file_facts.vocabulary)
         by_slots = await self._by_slots(alone.decode_tokens_per_s)
-        probe = alone.model_copy(update={"by_slots": by_slots}).with_slots(self.load.slots)
+        measured = {"by_slots": by_slots, "reproducible_cost": await self.reproducible_cost()}
+        probe = alone.model_copy(update=measured).with_slots(self.load.slots)
         log.info("speed_probe", model=self.facts.name, **probe.model_dump(mode="json", exclude_none=True))
         return probe
+
+    async def reproducible_cost(self) -> float | None:
+        """Measures which share of the decode speed `reproducible` costs; None where it is off, or has no room."""
+        return None if self._cost is None else await self._in_thread(partial(self._cost, SWEEP_S))
 
     async def _by_slots(self, alone: float) -> dict[int, float]:
         """Tokens per second of several conversations at once: on a CPU of as many as may be best, else of all slots."""

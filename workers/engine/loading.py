@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
-PROBE_CONTEXT = 256
 PARAMETERS_PER_THREAD = 10_000_000
 COPY_COST = 20.0
 """Computing a token costs about as much per parameter as copying this many bytes of cache (see docs/benchmarks.md)."""
@@ -85,7 +84,7 @@ async def load(
     try:
         engine = await asyncio.to_thread(_open, asked)
     except asyncio.CancelledError:
-        asked.progress.given_up = True
+        asked.progress.give_up()
         raise
     log.info("model_loaded", model=known.name, **engine.load.model_dump(exclude={"probe"}, exclude_none=True))
     return engine
@@ -116,12 +115,10 @@ def _open(asked: LoadRequest) -> BatchEngine:
     try:
         for adapter, scale in asked.adapters:
             model.add_adapter(adapter, scale)
-        paused = time.monotonic()
-        usual = _usual_rate(model, resolved, settings) if settings.reproducible else None
-        began += time.monotonic() - paused
         backend = LlamaBackend(model, resolved)
         load_s = time.monotonic() - began
-        cost = None if usual is None else _make_reproducible(backend, resolved.n_ubatch, usual)
+        if settings.reproducible:
+            _make_reproducible(backend, resolved.n_ubatch, asked.progress)
     except BaseException:
         model.close()
         raise
@@ -145,8 +142,9 @@ def _open(asked: LoadRequest) -> BatchEngine:
         kv_bytes=kv_bytes,
         reproducible=settings.reproducible,
         reproducible_alone=backend.limits.alone,
-        reproducible_cost=cost,
     )
+    alone = backend.limits.alone
+    exact = settings.reproducible and not resolved.embeddings
     tuner = _tuner(settings, resolved, device, meter)
     if tuner is not None:
         backend.set_threads(tuner.count)
@@ -158,7 +156,8 @@ def _open(asked: LoadRequest) -> BatchEngine:
         bos_text=model.tokenizer.bos_text,
         eos_text=model.tokenizer.eos_text,
         tuner=tuner,
-        together=None if resolved.embeddings else partial(together_rate, model, resolved),
+        together=None if resolved.embeddings else partial(together_rate, model, resolved, alone=alone),
+        cost=partial(_cost, model, resolved, settings.flash_attention, alone) if exact else None,
     )
 
 
@@ -188,36 +187,30 @@ def _refuse_untrained_positions(settings: LoadSettings, facts: ModelFacts) -> No
         )
 
 
-def _usual_rate(model: LlamaModel, resolved: ContextSettings, settings: LoadSettings) -> float:
-    """Tokens per second without `reproducible`, in a small context that is gone before the real one is made."""
-    from nightjar.workers.engine.llama.backend import LlamaBackend
-    from nightjar.workers.engine.reproducible import decode_rate
+def _make_reproducible(backend: LlamaBackend, micro_batch: int, progress: LoadProgress) -> None:
+    """Probes the device and restricts the backend as it needs. What fails, or is given up, frees it."""
+    from nightjar.workers.engine.reproducible import logit_differences
 
-    usual = replace(resolved, context=PROBE_CONTEXT, flash_attention=settings.flash_attention)
-    backend = LlamaBackend(model, usual)
+    progress.abort = backend.abort
     try:
-        return decode_rate(backend)
-    finally:
+        deviations = logit_differences(backend, micro_batch, progress)
+    except BaseException:
+        progress.abort = None
         backend.free()
-
-
-def _make_reproducible(backend: LlamaBackend, micro_batch: int, usual: float) -> float:
-    """Probes the device and restricts the backend as it needs. Returns the share of the usual speed this costs."""
-    from nightjar.workers.engine.reproducible import decode_rate, logit_differences
-
-    deviations = logit_differences(backend, micro_batch)
+        raise
+    progress.abort = None
     backend.limits = replace(backend.limits, fixed_pieces=micro_batch)
     if deviations:
         backend.limits = replace(backend.limits, alone=True, can_copy=False, can_trim=False)
-    rate = decode_rate(backend)
-    log.info(
-        "reproducible",
-        differences=deviations,
-        one_conversation_per_decode=bool(deviations),
-        tokens_per_s=round(rate, 1),
-        tokens_per_s_otherwise=round(usual, 1),
-    )
-    return max(0.0, 1 - rate / usual)
+    log.info("reproducible", differences=deviations, one_conversation_per_decode=bool(deviations))
+
+
+def _cost(
+    model: LlamaModel, resolved: ContextSettings, flash_attention: bool, alone: bool, limit_s: float
+) -> float | None:
+    from nightjar.workers.engine.together import reproducible_cost
+
+    return reproducible_cost(model, resolved, flash_attention=flash_attention, alone=alone, limit_s=limit_s)
 
 
 def resolve_load(

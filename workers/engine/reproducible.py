@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nightjar.config.errors import ModelError
+from nightjar.workers.engine.load_progress import LoadProgress
 from nightjar.workers.engine.slots import Copy, Move, Piece, Trim, Work
 
 if TYPE_CHECKING:
@@ -31,21 +32,23 @@ kernel rounds otherwise for one row than for several it shows in one token of ma
 TIMED_STEPS = 24
 
 
-def logit_differences(backend: LlamaBackend, piece: int) -> list[str]:
+def logit_differences(backend: LlamaBackend, piece: int, progress: LoadProgress | None = None) -> list[str]:
     """The circumstances in which logits differ, by a bit or more, from those of the conversation computed alone.
 
-    `piece` is how many tokens prompts are cut into. Leaves the cache empty. Raises ModelError where not even the same
-    work gives the same result twice.
+    `piece` is how many tokens prompts are cut into; `progress` hears of each decode. Leaves the cache empty. Raises
+    ModelError where not even the same work gives the same result twice, and where the load was given up.
     """
     worth = min(max(DRAWN_PARAMETERS // max(backend.model.parameters, 1), LEAST_DRAWN), MOST_DRAWN)
-    probe = _Probe(backend, PROMPT_TOKENS, worth, piece)
+    decodes = _Decodes(progress or LoadProgress())
+    probe = _Probe(backend, PROMPT_TOKENS, worth, piece, decodes)
+    long = _Probe(backend, piece + BEYOND_A_PIECE, DRAWN_BEYOND, piece, decodes)
+    decodes.expected = _expected_decodes(probe, long, backend)
     alone = probe.conversation(0)
     if not _equal(alone, probe.conversation(0)):
         raise ModelError(
             "`reproducible` is not possible here: this device gives other results each time it computes the same "
             "conversation alone. Load the model without `reproducible`, or on the CPU (`--gpu none`)."
         )
-    long = _Probe(backend, piece + BEYOND_A_PIECE, DRAWN_BEYOND, piece)
     whole = long.conversation(0)
     deviations = []
     if backend.limits.can_trim:
@@ -80,16 +83,48 @@ def decode_rate(backend: LlamaBackend, limit_s: float = math.inf) -> float:
     return done * backend.limits.slots / seconds
 
 
+class _Decodes:
+    """Counts what is computed, for those who watch."""
+
+    def __init__(self, progress: LoadProgress) -> None:
+        self._progress = progress
+        self.expected = 1
+        self._done = 0
+
+    def next(self) -> None:
+        """Call it before each decode. Raises ModelError where the load was given up."""
+        self._progress.check(min(1.0, self._done / self.expected))
+        self._done += 1
+
+
+def _expected_decodes(probe: _Probe, long: _Probe, backend: LlamaBackend) -> int:
+    """How many `logit_differences` makes, about."""
+    limits = backend.limits
+    resumed = long.decodes + 1 + long.drawn
+    ways = int(limits.can_trim) + int(limits.can_copy and limits.slots > 1)
+    others = limits.slots - 1
+    company = long.decodes + others * (probe.decodes - probe.drawn) + probe.drawn * 3 // 2 if others else 0
+    return 2 * probe.decodes + long.decodes + ways * resumed + company
+
+
 class _Probe:
     """One conversation with a fixed prompt and fixed ids after it, computed in several ways."""
 
-    def __init__(self, backend: LlamaBackend, prompt_tokens: int, drawn: int, piece: int) -> None:
-        """Both are shorter where the context is."""
+    def __init__(
+        self, backend: LlamaBackend, prompt_tokens: int, drawn: int, piece: int, decodes: _Decodes | None = None
+    ) -> None:
+        """Prompt and what follows are shorter where the context is."""
         self._backend = backend
+        self._counted = decodes or _Decodes(LoadProgress())
         self._piece = piece
         context = backend.limits.context
         self.prompt_tokens = min(prompt_tokens, context // 2)
         self.drawn = min(drawn, context - self.prompt_tokens)
+
+    @property
+    def decodes(self) -> int:
+        """Of the conversation alone."""
+        return -(-self.prompt_tokens // self._piece) + self.drawn
 
     @property
     def cut(self) -> int:
@@ -145,6 +180,7 @@ class _Probe:
         return [row for at in places for row in self._decode([self.piece(slot, at, at + 1)])]
 
     def _decode(self, pieces: Sequence[Piece]) -> Logits:
+        self._counted.next()
         rows = self._backend.decode(pieces)
         return [self._backend.logits(row).copy() for row in rows]
 

@@ -111,6 +111,30 @@ class RemoteEndpoint(BaseModel):
             raise UsageError(f"{host} leads to {private[0]}, a private address. `allow_private = true` allows it.")
 
 
+def base_address(text: str) -> str | None:
+    """What of an address an endpoint could have, without a call, user and query; None where a model can't answer there.
+
+    Servers have the calls below /v1, which is added where no path is given.
+    """
+    try:
+        parts = urlsplit(text.strip())
+        host = parts.netloc.rpartition("@")[2]
+        path = parts.path.rstrip("/")
+        path = next((path.removesuffix(call) for call in _CALLS if path.endswith(call)), path)
+        return RemoteEndpoint(base_url=f"{parts.scheme}://{host}{path or '/v1'}", allow_private=True).base_url
+    except ValueError:
+        return None
+
+
+def needs_allowance(base_url: str) -> bool:
+    """Whether the address is taken with `allow_private` alone. No name is looked up."""
+    try:
+        RemoteEndpoint(base_url=base_url)
+    except ValueError:
+        return True
+    return False
+
+
 def _is_private(host: str) -> bool:
     try:
         return not ipaddress.ip_address(host.partition("%")[0]).is_global

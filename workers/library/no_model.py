@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from nightjar.config.errors import ModelFileError
+from nightjar.workers.library.endpoints import base_address, needs_allowance
 
 SHOWN = 10
 _ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
@@ -49,8 +50,17 @@ def _of_address(text: str) -> ModelFileError:
             f"{text} is an address, and Nightjar fetches from the hub only. Fetch the file yourself, as with "
             f"`curl -LO {text}`, and give its path."
         )
+    url = base_address(text)
+    if url is None:
+        return ModelFileError(
+            f"{text} is an address at which no model can answer: such an address is http(s)://HOST[:PORT]/PATH. "
+            "`nightjar model list` shows the models that are here."
+        )
+    private = " --allow-private" if needs_allowance(url) else ""
     return ModelFileError(
-        f"{text} is an address. Models behind an address cannot be evaluated yet; a later version will ask "
-        "OpenAI-compatible servers. Until then give the .gguf file that the server runs, or a name of `nightjar model "
-        "list`."
+        f"{url} is an address. A model that answers there is evaluated under a name; give it one, and use that:\n"
+        f"  nightjar endpoint add ENDPOINT {url}{private}\n"
+        "  nightjar model add NAME --endpoint ENDPOINT --model WHAT-THE-SERVER-CALLS-IT\n"
+        "A key is named with `--key-env VARIABLE`, the kind of server (llama-server, vllm, ollama, lmstudio) with "
+        "`--kind`. `nightjar endpoint list` shows those that are known."
     )

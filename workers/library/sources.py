@@ -11,6 +11,7 @@ from nightjar.config.errors import UsageError
 from nightjar.workers.library.find import path_bases
 from nightjar.workers.library.gguf.split import stem
 from nightjar.workers.library.names import name_of_file
+from nightjar.workers.library.no_model import refusal
 
 if TYPE_CHECKING:
     from nightjar.config.settings import Settings
@@ -19,6 +20,8 @@ _REPO = re.compile(
     r"^(?:hf://|hf\.co/|https?://[^/]+/)?(?P<repo>[A-Za-z0-9][\w.-]*/[\w.-]+?)"
     r"(?:@(?P<revision>[\w./-]+))?(?::(?P<file>[^:]+))?$"
 )
+_SERVER = re.compile(r"^https?://[^/]+/.*\bv\d+/?$")
+"""https://api.example.org/openai/v1 has the form of OWNER/REPO at a mirror of the hub."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,8 +47,10 @@ def read_source(text: str, settings: Settings) -> NamedSource:
         return NamedSource(name=name_of_file(path), keys={"path": portable_path(path, settings)})
     match = _REPO.match(text)
     written_as_path = text.startswith((".", "/", "~")) or (text.lower().endswith(".gguf") and ":" not in text)
-    if match and not written_as_path:
+    if match and not written_as_path and not _SERVER.search(text):
         return NamedSource(name=_repo_name(match["repo"]), keys=_repo_keys(match))
+    if (error := refusal(text)) is not None:
+        raise UsageError(str(error))
     raise UsageError(
         f"{text!r} is no model source: there is no such file, and it is neither OWNER/REPO on the hub "
         "(optionally with @REVISION and :FILE or :QUANTISATION) nor ollama:NAME."

@@ -107,7 +107,7 @@ class Heartbeat:
         """What the worker does now, and how far it is."""
         stats = self.stats()
         if self.state is WorkerStatus.LOADING:
-            return Doing(task=Activity.LOADING, share=self.progress.share)
+            return self.progress.doing
         if self.state is WorkerStatus.DRAINING:
             return Doing(task=Activity.STOPPING)
         if self.measuring():

@@ -33,11 +33,15 @@ class GrowingText:
         self.fence = job.fence
         self.ended = False
         self._hurry = hurry
+        self._begun = 0
         self._raw: list[str] = []
         self._split: SplitText = _whole
         self._published = dict.fromkeys(TextPart, "")
 
     def begin(self, split: SplitText) -> None:
+        if self._raw:  # what was said so far is void
+            self._begun += 1
+            self.from_the_beginning()
         self._raw, self._split = [], split
 
     def take(self, text: str) -> None:
@@ -66,7 +70,12 @@ class GrowingText:
             known = self._published[part]
             if len(text) > len(known) and text.startswith(known):
                 fresh = TextMessage(
-                    fence=self.fence, turn=self.turn, part=part, offset=len(known), text=text[len(known) :]
+                    fence=self.fence,
+                    begun=self._begun,
+                    turn=self.turn,
+                    part=part,
+                    offset=len(known),
+                    text=text[len(known) :],
                 )
                 messages.append(fresh)
                 self._published[part] = text

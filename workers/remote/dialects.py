@@ -48,7 +48,7 @@ def chat_body(
         body["stop"] = list(parameters.stop)
     if parameters.template and "template" in taken:
         body["chat_template_kwargs"] = dict(parameters.template)
-    if parameters.json_schema is not None:
+    if parameters.json_schema is not None and "json_schema" in taken:
         body["response_format"] = _held_to(dialect, parameters.json_schema)
     if dialect in SEEDED:
         body["seed"] = seed

@@ -10,6 +10,7 @@ from referencing import Registry
 from referencing.exceptions import Unresolvable
 
 from nightjar.jobs.parameters import Parameters
+from nightjar.jobs.records import MISFIT
 from nightjar.jobs.remote_models import TokenUse
 from nightjar.workers.conversation.emptiness import SPAN_TIMES, SPAN_TOKENS
 
@@ -42,10 +43,10 @@ def _misfit(reply: str, schema: dict[str, Any]) -> str | None:
     try:
         value = json.loads(reply)
     except (ValueError, RecursionError):
-        return "not JSON, and a schema was asked for"
+        return f"{MISFIT}: it is no JSON"
     validator = jsonschema.validators.validator_for(schema, default=jsonschema.Draft202012Validator)
     try:
         error = jsonschema.exceptions.best_match(validator(schema, registry=Registry()).iter_errors(value))
     except (Unresolvable, RecursionError):
         return None  # a schema that cannot be resolved says nothing of the reply
-    return None if error is None else f"not what its schema asks for: {error.message[:SAID_CHARS_OF_SCHEMA]}"
+    return None if error is None else f"{MISFIT}: {error.message[:SAID_CHARS_OF_SCHEMA]}"

@@ -30,6 +30,13 @@ class PromptCompared:
     ordered: bool
     """Whether values say which is better."""
 
+    def mark(self, reply: ComparedReply) -> str:
+        """ "best" or "worst"; empty between them, without a value, and where all are alike."""
+        values = [each.value for each in self.replies if each.value is not None]
+        if not self.ordered or reply.value is None or values[0] == values[-1]:
+            return ""
+        return {values[0]: "best", values[-1]: "worst"}.get(reply.value, "")
+
 
 def side_by_side(report: RunReport) -> PromptCompared | None:
     """The prompt on which the models differ most by the headline metric, else the first that most have answered.
@@ -38,19 +45,27 @@ def side_by_side(report: RunReport) -> PromptCompared | None:
     """
     if len(report.models) < 2:
         return None
+    ordered = report.headline_scale is not None
+    chosen = max(_prompts(report), key=lambda replies: _interest(replies, ordered=ordered), default=None)
+    return None if chosen is None else _best_first(chosen, report)
+
+
+def turns_compared(report: RunReport, sequence: str) -> list[PromptCompared]:
+    """Each turn of a sequence that two models or more have answered."""
+    return [_best_first(replies, report) for replies in _prompts(report) if replies[0].job.sequence == sequence]
+
+
+def _best_first(replies: Sequence[ComparedReply], report: RunReport) -> PromptCompared:
     scale = report.headline_scale
-    chosen = max(_prompts(report), key=lambda replies: _interest(replies, ordered=scale is not None), default=None)
-    if chosen is None:
-        return None
-    first = chosen[0]
+    first = replies[0]
     if scale is not None:
-        chosen = sorted(chosen, key=lambda reply: math.inf if reply.value is None else -scale.sign * reply.value)
+        replies = sorted(replies, key=lambda reply: math.inf if reply.value is None else -scale.sign * reply.value)
     return PromptCompared(
         sequence=first.job.sequence,
         turn=first.turn.index,
         prompt=first.turn.prompt,
-        replies=tuple(chosen),
-        ordered=scale is not None and chosen[0].value is not None,
+        replies=tuple(replies),
+        ordered=scale is not None and replies[0].value is not None,
     )
 
 

@@ -63,7 +63,7 @@ def machine_table(report: RunReport) -> Table:
         rows.append((Cell(text=label, note=note), *cells))
     loads = [model.input.loads[-1] if model.input.loads else None for model in report.models]
     if any(load is not None and load.reproducible for load in loads):
-        rows.append((Cell(text="Cost of reproducible", note=_COST), *map(_reproducible_cost, loads)))
+        rows.append((Cell(text="Cost of reproducible", note=_COST), *map(_reproducible_cost, report.models)))
     for label, name, note in (
         ("Probe: prefill, one slot", "prefill_tokens_per_s", "tokens per second"),
         ("Probe: decode, one slot", "decode_tokens_per_s", "tokens per second"),
@@ -180,10 +180,14 @@ def _reproducible(load: LoadFacts) -> str:
     return "yes, one conversation per decode" if load.reproducible_alone else "yes"
 
 
-def _reproducible_cost(load: LoadFacts | None) -> Cell:
+def _reproducible_cost(model: ModelReport) -> Cell:
+    """By the probe; loads of earlier versions measured it themselves."""
+    load = model.input.loads[-1] if model.input.loads else None
     if load is None or not load.reproducible:
         return Cell(text=fmt.ABSENT, note="not reproducible")
-    return measured(fmt.percent, load.reproducible_cost, "not measured")
+    probe = model.resources.probe
+    cost = probe.reproducible_cost if probe is not None else None
+    return measured(fmt.percent, load.reproducible_cost if cost is None else cost, "not measured")
 
 
 def _threads(model: ModelReport, load: LoadFacts) -> str:

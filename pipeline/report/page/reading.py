@@ -27,8 +27,6 @@ def side_by_side_view(report: RunReport, labels: Sequence[ModelLabel], shown: Se
     if found is None:
         return None
     by_name = {label.name: label for label in labels}
-    values = [reply.value for reply in found.replies if reply.value is not None]
-    ends = {values[0]: "best", values[-1]: "worst"} if found.ordered and values[0] != values[-1] else {}
     return SideBySideView(
         sequence=found.sequence,
         turn=found.turn + 1,
@@ -38,7 +36,7 @@ def side_by_side_view(report: RunReport, labels: Sequence[ModelLabel], shown: Se
                 model=by_name[reply.job.contestant],
                 link=job_anchor(reply.job.id) if reply.job.id in shown else None,
                 value=_value(report, reply.value),
-                mark=ends.get(reply.value, "") if reply.value is not None else "",
+                mark=found.mark(reply),
                 text=reply.turn.failure or _cut(reply.turn.reply),
             )
             for reply in found.replies

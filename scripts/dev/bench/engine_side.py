@@ -26,6 +26,8 @@ class Transcript:
     prompts: list[Ids] = field(default_factory=list)
     replies: list[Ids] = field(default_factory=list)
     reply_tokens_in_prompts: int = 0
+    counted: int = 0
+    """Of the replies, those that the workload counts."""
 
     @property
     def reply_tokens(self) -> int:
@@ -69,7 +71,7 @@ class EngineSide:
         return Played(
             outcome=Delivered(
                 seconds=seconds,
-                replies=sum(len(transcript.replies) for transcript in transcripts),
+                replies=sum(transcript.counted for transcript in transcripts),
                 reply_tokens=sum(transcript.reply_tokens for transcript in transcripts),
                 prompt_tokens_computed=self.engine.stats().prefill_tokens - before,
             ),
@@ -101,7 +103,9 @@ class EngineSide:
                 if workload.streaming:
                     async for _ in ticket:
                         pass
-                reply = (await ticket).token_ids
+                generation = await ticket
+                reply = generation.token_ids
+                transcript.counted += workload.counts(generation.text)
                 ids += reply
                 known_reply += len(reply)
                 transcript.replies.append(reply)

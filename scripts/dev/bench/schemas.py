@@ -34,6 +34,8 @@ EVEN_VERDICT: dict[str, Any] = {
     "additionalProperties": False,
 }
 """Of the same length on all sides."""
+VERDICT_TOKENS = 160
+"""Where each character of the reason is a token, and some are two, it is whole all the same."""
 HELD, FREE = "held to a schema", "free"
 
 
@@ -42,7 +44,7 @@ async def under_schemas(setup: Setup) -> list[Row]:
     rows = [await _inside_a_string(setup), *await _tokens_of_verdicts(setup)]
     for row in rows:
         say(row.sentence())
-    make = partial(judge_shaped, setup.vocabulary, SLOTS, replies=2, schema=EVEN_VERDICT)
+    make = partial(judge_shaped, setup.vocabulary, SLOTS, replies=2, schema=EVEN_VERDICT, reply_tokens=VERDICT_TOKENS)
     goal = lines.REAL_VERDICTS_AGAINST_SERVER
     return [*rows, *await play_against(setup, make, [(partial(server_side, setup), goal)], [])]
 
@@ -85,7 +87,9 @@ async def _tokens_of_verdicts(setup: Setup) -> list[Row]:
     forced_rates, drawn_rates = [], []
     for number in range(setup.rounds):
         async with EngineSide.loaded(setup.model, setup.load()) as side:
-            work = judge_shaped(setup.vocabulary, SLOTS, number, replies=2, schema=EVEN_VERDICT)
+            work = judge_shaped(
+                setup.vocabulary, SLOTS, number, replies=2, schema=EVEN_VERDICT, reply_tokens=VERDICT_TOKENS
+            )
             await side.run(replace(work, chats=work.chats[:2]))
             before = side.engine.stats().forced_tokens
             outcome = (await side.run(work)).outcome

@@ -108,9 +108,9 @@ class Server:
             played = list(clients.map(lambda chat: self._play(chat, workload), workload.chats))
         return Delivered(
             seconds=time.perf_counter() - began,
-            replies=sum(len(chat.turns) for chat in workload.chats),
-            reply_tokens=sum(tokens for tokens, _ in played),
-            prompt_tokens_computed=sum(computed for _, computed in played),
+            replies=sum(counted for counted, _, _ in played),
+            reply_tokens=sum(tokens for _, tokens, _ in played),
+            prompt_tokens_computed=sum(computed for _, _, computed in played),
         )
 
     def close(self) -> None:
@@ -121,16 +121,17 @@ class Server:
             self._child.kill()
             self._child.communicate()
 
-    def _play(self, chat: BenchChat, workload: Workload) -> tuple[int, int]:
+    def _play(self, chat: BenchChat, workload: Workload) -> tuple[int, int, int]:
         ids: list[int] = []
-        tokens = computed = 0
+        counted = tokens = computed = 0
         for turn in chat.turns:
             ids += turn
             answer = self._complete(ids, chat.seed, workload)
             ids += answer["tokens"]
+            counted += workload.counts(answer["content"])
             tokens += len(answer["tokens"])
             computed += answer["timings"]["prompt_n"]
-        return tokens, computed
+        return counted, tokens, computed
 
     def _complete(self, ids: list[int], seed: int, workload: Workload) -> Any:
         asked: dict[str, Any] = {

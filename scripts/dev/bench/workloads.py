@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -37,6 +38,16 @@ class Workload:
         """What sides are compared by. JSON ends by itself, and one side's blanks in it are no work worth counting."""
         return "tokens/s" if self.json_schema is None else "replies/s"
 
+    def counts(self, text: str) -> bool:
+        """Whether a reply is one of those that sides are compared by: JSON that was cut off is none."""
+        if self.json_schema is None:
+            return True
+        try:
+            json.loads(text)
+        except ValueError:
+            return False
+        return True
+
     def rate(self, outcome: Delivered) -> float:
         """In `unit`."""
         return (outcome.reply_tokens if self.json_schema is None else outcome.replies) / outcome.seconds
@@ -48,6 +59,7 @@ class Delivered:
 
     seconds: float
     replies: int
+    """Whole ones: those that count, see `Workload.counts`."""
     reply_tokens: int
     prompt_tokens_computed: int | None = None
 
@@ -86,6 +98,7 @@ def judge_shaped(
     replies: int = 6,
     criteria: int = 7,
     schema: dict[str, Any] | None = None,
+    reply_tokens: int = 60,
 ) -> Workload:
     """One rubric, several replies, several criteria each; rubric and reply first, criterion last."""
     words = _words(vocabulary, 13, round_number)
@@ -96,7 +109,7 @@ def judge_shaped(
         for number, (reply, question) in enumerate((r, q) for r in judged for q in questions)
     )
     name = "judge-shaped, JSON Schema" if schema else "judge-shaped"
-    return Workload(name=name, chats=made, reply_tokens=60, at_once=at_once, json_schema=schema)
+    return Workload(name=name, chats=made, reply_tokens=reply_tokens, at_once=at_once, json_schema=schema)
 
 
 def prompt_trie_size(prompts: list[Ids]) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+import threading
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from itertools import pairwise
@@ -20,7 +21,7 @@ import pytest
 from nightjar.config.errors import ContextError, EngineError, ModelFileError, ModelFitError, ParameterError
 from nightjar.config.load_settings import LoadSettings
 from nightjar.jobs.parameters import Parameters
-from nightjar.workers.engine import reproducible
+from nightjar.workers.engine import reproducible, together
 from nightjar.workers.engine.engine import BatchEngine
 from nightjar.workers.engine.llama.backend import LlamaBackend
 from nightjar.workers.engine.llama.context import ContextSettings
@@ -298,7 +299,6 @@ async def test_reproducible_texts_do_not_depend_on_company(exact: bool) -> None:
     log-probabilities to the last bit. The control: without it not all of those are the same."""
     engine = await opened(slots=8, reproducible=exact)
     assert engine.load.flash_attention is not exact
-    assert (engine.load.reproducible_cost is not None) is exact
 
     async def conversation(number: int) -> list[tuple[str, float | None]]:
         text = f"Tell me a story about hero {number % 20}." + " It is a long story." * (60 * (number % 2))
@@ -311,6 +311,61 @@ async def test_reproducible_texts_do_not_depend_on_company(exact: bool) -> None:
     apart = [await conversation(number) for number in range(32)]
     assert (together == apart) is exact
     await engine.close()
+
+
+async def test_what_reproducible_costs_is_measured_with_the_speed_and_not_before_the_first_reply(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def early(*_: object) -> float:
+        raise AssertionError("before the first reply")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(reproducible, "decode_rate", early)
+        patched.setattr(together, "decode_rate", early)
+        exact = await opened(slots=2, reproducible=True)
+        await exact.generate(asked(exact, "Tell me a story.", max_tokens=2))
+    cost = (await exact.probe()).reproducible_cost
+    assert cost is not None
+    assert 0 <= cost < 1
+    await exact.close()
+    engine = await opened(slots=2)
+    assert "reproducible_cost" not in (await engine.probe()).model_dump()
+    await engine.close()
+
+
+async def test_a_check_of_a_device_says_how_far_it_is_and_can_be_given_up() -> None:
+    """What is shown grows up to the end; Ctrl-C ends it within a decode, and the next load is as any other."""
+
+    class Watched(LoadProgress):
+        def check(self, share: float) -> None:
+            seen.append(share)
+            if at is not None and share > at:
+                loading.get_loop().call_soon_threadsafe(loading.cancel)
+                until_given_up.wait(10)
+            super().check(share)
+
+        def give_up(self) -> None:
+            super().give_up()
+            until_given_up.set()
+
+    for at in (None, 0.3):
+        seen: list[float] = []
+        until_given_up = threading.Event()
+        progress = Watched()
+        settings = LoadSettings(slots=3, context=512, reproducible=True)
+        coming = load(DEMO, settings=settings, facts=read_facts(DEMO, "demo"), gpu="none", progress=progress)
+        loading = asyncio.ensure_future(coming)
+        if at is None:
+            await (await loading).close()
+            assert progress.doing.sentence.startswith("checking that its replies can be reproduced, ")
+            assert seen == sorted(seen)
+            assert 0.9 < seen[-1] <= 1
+            whole = len(seen)
+        else:
+            with pytest.raises(asyncio.CancelledError):
+                await loading
+            await until(lambda: progress.abort is None)  # noqa: B023
+            assert len(seen) < 0.5 * whole
 
 
 async def test_where_a_device_fails_the_probe_each_conversation_is_computed_alone(

@@ -14,7 +14,9 @@ from nightjar.jobs.documents import Job, Run, RunModel
 from nightjar.jobs.machines.speeds import SpeedKey, keep_speed
 from nightjar.jobs.models import SpeedProbe
 from nightjar.jobs.mongo import Database, utc_now
+from nightjar.jobs.states import JobKind
 from nightjar.jobs.status.forecast import UsualTurn, usual_turn
+from nightjar.pipeline.runs.longest_turns import QUESTION_TOKENS, VERDICT_TOKENS
 from nightjar.pipeline.runs.producer import Enqueued
 from nightjar.scripts import outlook as outlooks
 from nightjar.scripts.commands.evaluate import _say_how_long
@@ -87,22 +89,62 @@ async def test_a_turn_is_known_from_the_nearest_run(database: Database) -> None:
     assert await usual_turn(run, "unseen", database) is None
 
 
+async def test_a_judge_s_turn_is_known_from_where_it_judged(database: Database) -> None:
+    await make_run("old", judges=["j"], rubric={"criteria": []})
+    await replied("old", reply_tokens=30, computed=2)
+    await database.jobs.update_many({}, {"$set": {"kind": JobKind.JUDGE, "model": "j"}})
+    run = await make_run("r")
+    usual = UsualTurn(computed_tokens=2, reply_tokens=30)
+    assert await usual_turn(run, "j", database, kind=JobKind.JUDGE) == usual
+    assert await usual_turn(run, "j", database) is None, "it has never replied"
+
+
+RUBRIC = {"criteria": [{"name": name, "description": "How good?", "scale": {1: "bad", 2: "good"}} for name in "pq"]}
+
+
+async def test_a_model_that_never_replied_and_its_judge_are_counted_at_stored_speeds(session: Session) -> None:
+    """Four sequences of two turns, whose prompts are six tokens each; replies of up to 100 tokens."""
+    run = await make_run(
+        "r", judges=["j"], rubric=RUBRIC, set_parameters={"max_tokens": 100}, models=[RunModel(name="scripted")]
+    )
+    model, judge = entry("scripted"), entry("j")
+    outlook = await look_ahead(run, [model], [judge], WorkerFlags(), session)
+    assert [(each.seconds, each.longest) for each in outlook.models] == [(None, False)] * 2, "no speed is stored"
+    await keep_speed(key(model, model.load, Pin()), PROBE, session.database)
+    outlook = await look_ahead(run, [model], [judge], WorkerFlags(), session)
+    replying, judging = outlook.models
+    assert (replying.turns, replying.longest) == (8, True)
+    assert replying.seconds == pytest.approx(8 * (6 / 10 + 100 / 4), rel=0.02)
+    # Each of eight replies by two criteria, at the same speeds, which hold for the file.
+    assert (judging.turns, judging.judges, judging.longest) == (16, True, True)
+    assert judging.seconds is not None
+    texts_s = 4 * (106 + 212) / 10
+    assert judging.seconds == pytest.approx(texts_s + 16 * (QUESTION_TOKENS / 10 + VERDICT_TOKENS / 4), rel=0.02)
+    assert outlook.unseen == [("scripted", False), ("j", True)]
+    await replied("r", reply_tokens=40, computed=20, jobs=4)
+    outlook = await look_ahead(run, [model], [judge], WorkerFlags(), session)
+    shorter_s = 4 * (46 + 92) / 10
+    assert outlook.models[0].turns == 0
+    assert outlook.models[1].seconds == pytest.approx(judging.seconds - texts_s + shorter_s, rel=0.02)
+    assert outlook.unseen == [("j", True)]
+
+
 async def test_what_is_left_to_do_at_stored_speeds(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
     """Four of eight turns are left: 20 new tokens of prompt and 40 of reply each, at 10 and 4 a second."""
     run = await make_run("r")
     await replied("r", reply_tokens=40, computed=20)
     model = entry("scripted")
-    assert (await look_ahead(run, [model], WorkerFlags(), session)).models[0].seconds is None
+    assert (await look_ahead(run, [model], [], WorkerFlags(), session)).models[0].seconds is None
     await keep_speed(key(model, model.load, Pin()), PROBE, session.database)
-    outlook = await look_ahead(run, [model, model], WorkerFlags(), session)
+    outlook = await look_ahead(run, [model, model], [], WorkerFlags(), session)
     [left] = outlook.models
     assert (left.turns, left.seconds) == (4, 4 * (2 + 10))
     monkeypatch.setattr(gpus, "list_cards", lambda: CARDS)  # the speed of one is known; two work side by side
     await keep_speed(key(model, model.load, Pin(card=CARDS[1])), PROBE, session.database)
-    outlook = await look_ahead(run, [model], WorkerFlags(), session)
+    outlook = await look_ahead(run, [model], [], WorkerFlags(), session)
     assert outlook.models[0].seconds == pytest.approx(4 * (2 + 10) / 2)
     await session.database.jobs.update_many({}, {"$set": {"turns_committed": 2}})
-    assert (await look_ahead(run, [model], WorkerFlags(), session)).known_s == 0
+    assert (await look_ahead(run, [model], [], WorkerFlags(), session)).known_s == 0
 
 
 async def test_who_says_no_leaves_nothing_behind(
@@ -129,9 +171,9 @@ async def test_who_says_no_leaves_nothing_behind(
 
     async def begin(*, created: bool, yes: bool = False) -> Any:
         enqueued = Enqueued(run=run, created=created, jobs_total=4, jobs_added=4)
-        return await _say_how_long(enqueued, [model], wanted, session, yes=yes)
+        return await _say_how_long(enqueued, [model], [], wanted, session, yes=yes)
 
-    assert await begin(created=True, yes=True) == []
+    assert (await begin(created=True, yes=True)).unseen == []
     with pytest.raises(SystemExit):
         await begin(created=False)
     assert await Run.get("r") is not None

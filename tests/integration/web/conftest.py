@@ -14,10 +14,12 @@ from nightjar.config.embedded import ServiceUrls
 from nightjar.config.settings import Settings
 from nightjar.jobs.accounts.access import add_user, begin_session
 from nightjar.jobs.accounts.documents import Role
+from nightjar.jobs.event_stream import STREAM, RedisEvents
 from nightjar.jobs.mongo import Database
 from nightjar.jobs.queue import Doorbell
 from nightjar.web.app import create_app
 from nightjar.web.gate import OUR_HEADER, GateRules
+from nightjar.web.site import Site
 
 HOST = "127.0.0.1:8420"
 ORIGIN = f"http://{HOST}"
@@ -76,3 +78,15 @@ async def visiting(
 async def visits(settings: Settings, database: Database, services: ServiceUrls) -> AsyncIterator[Visits]:
     async with visiting(settings, database, services) as made:
         yield made
+
+
+@pytest.fixture
+async def site(visits: Visits, services: ServiceUrls) -> AsyncIterator[Site]:
+    """The application with its feed at work, on a stream of its own; `site.database.events` says what moves."""
+    site: Site = visits.app.state.site
+    await site.redis.redis.delete(STREAM, "nightjar:lines")
+    events = RedisEvents(lambda: Doorbell.unconnected(services.redis))
+    site.database.events = events
+    async with site.feed:
+        yield site
+    await events.close()

@@ -11,16 +11,13 @@ from typing import Any
 import httpx
 import pytest
 
-from nightjar.config.embedded import ServiceUrls
 from nightjar.jobs.accounts.access import add_token, begin_session, end_session
 from nightjar.jobs.accounts.documents import Role, TokenScope, User
 from nightjar.jobs.console_lines import publish_lines
 from nightjar.jobs.documents import Job, Run
-from nightjar.jobs.event_stream import STREAM, RedisEvents
 from nightjar.jobs.events import EventKind, Moved
 from nightjar.jobs.live.text import TextMessage, TextPart
 from nightjar.jobs.mongo import Database
-from nightjar.jobs.queue import Doorbell
 from nightjar.jobs.states import RunKind
 from nightjar.web.events import feed as feeds
 from nightjar.web.events.feed import EventFeed
@@ -58,18 +55,6 @@ class Told:
             async with asyncio.timeout(SOON_S):
                 while True:
                     await self.next()
-
-
-@pytest.fixture
-async def site(visits: Visits, services: ServiceUrls) -> AsyncIterator[Site]:
-    """The application with its feed at work, on a stream of its own; `site.database.events` says what moves."""
-    site: Site = visits.app.state.site
-    await site.redis.redis.delete(STREAM, "nightjar:lines")
-    events = RedisEvents(lambda: Doorbell.unconnected(services.redis))
-    site.database.events = events
-    async with site.feed:
-        yield site
-    await events.close()
 
 
 @pytest.fixture
@@ -154,23 +139,6 @@ async def test_a_tab_that_does_not_read_is_dropped(site: Site) -> None:
         assert slow.lost
         assert not quick.lost
         assert slow.frames.qsize() == feeds.MOST_UNREAD
-
-
-async def test_a_dropped_tab_comes_back_and_has_missed_nothing(
-    server: Served, site: Site, run: Run, database: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(feeds, "MOST_UNREAD", 2)
-    secret = await owner(database)
-    async with told(server, secret) as stream:
-        database.events.say(Moved(kind=EventKind.MODEL, model="before"))
-        _, place, _ = await stream.next()
-        [ear] = site.feed._ears
-        ear.lost = True  # as if it had not read
-        site.feed.computed()
-        await stream.over()
-    database.events.say(Moved(kind=EventKind.MODEL, model="after"))
-    async with told(server, secret, last_event_id=place) as stream:
-        assert [each["model"] for each in (await stream.next())[2]] == ["after"]
 
 
 async def test_it_ends_with_the_server(server: Served, database: Database) -> None:

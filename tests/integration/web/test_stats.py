@@ -13,6 +13,7 @@ from nightjar.config.errors import CancelledReplyError
 from nightjar.config.money_settings import MoneySettings
 from nightjar.config.settings import Settings
 from nightjar.jobs.live.reply_cache import CacheUse
+from nightjar.jobs.live.runs import LiveJob
 from nightjar.jobs.live.state import LiveEnd
 from nightjar.jobs.models import ModelFacts, ModelKind, ModelSource
 from nightjar.jobs.money.spending import Expense
@@ -52,6 +53,17 @@ async def publish(visits: Visits, price: Price | None) -> None:
     remote = RemoteFacts(endpoint="e", host="localhost", dialect=Dialect.OPENAI, model="large", price=price)
     facts = ModelFacts(name="large", source=ModelSource.REMOTE, digest="1" * 64, kind=ModelKind.CHAT, remote=remote)
     await publish_model(visits.database, facts, by="test")
+
+
+async def pay(visits: Visits, model: str, usd: float) -> None:
+    """A request of this server's that cost so much."""
+    use = TokenUse(prompt=1, reply=1)
+    job = LiveJob(id=f"paid-{model}-{usd}", run="live", model=model, fence=1, seed=0, remote=True)
+    await Expense(
+        id=job.id, run=job.run, job=job.id, fence=1, kind=JobKind.REPLY, model=model, endpoint="e", price=PRICE,
+        reserved_usd=1, reserved=use, settled=True, use=use, usd=usd, at=utc_now(),
+    ).insert()  # fmt: skip
+    await visits.app.state.site.payments.watch(job)
 
 
 async def evaluated(visits: Visits, sequences: int) -> None:
@@ -99,9 +111,11 @@ async def test_what_was_answered_and_saved(visits: Visits, sequences: int, ratio
     meters.ended("local", end(100, 10), ROUTE)
     meters.ended("local", end(100, 20, finish_reason="length"))
     meters.ended("local", end(100, 10, cached=True))
-    meters.ended("other", end(50, 5, remote=True, usd=0.03))
+    meters.ended("other", end(50, 5, remote=True, usd=0.01))
+    await pay(visits, "other", 0.03)  # with a try that broke off
     meters.ended("dark", end(1000, 1000, remote=True))  # its price is unknown
     meters.ended("large", end(200, 20, remote=True, usd=0.4))
+    await pay(visits, "large", 0.4)
     meters.ended("large", end(200, 20, remote=True, usd=0.0, cached=True, saved_usd=0.4))
     meters.fell_back("other")
     async with await visits.owner() as browser:
@@ -164,6 +178,7 @@ async def test_the_page_of_costs_says_what_live_requests_saved(
         assert "has answered no live request" in await get(browser, "/costs")
         meters.ended("local", end(100, 10))
         meters.ended("other", end(0, 0, remote=True, usd=0.03))
+        await pay(visits, "other", 0.03)
         [live] = table(await get(browser, "/costs"), "savings")[1:]
         assert live[:2] == ["live requests", "2"]
         assert re.fullmatch(text, live[2])

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import html
+import re
+
 import pytest
 
 from nightjar.jobs.documents import Job, Run
 from nightjar.jobs.mongo import Database
 from tests.integration.web.conftest import Visits
-from tests.integration.web.test_pages import add_turns, get
+from tests.integration.web.test_pages import MARKUP, Tags, add_turns, get
 
 
-async def scored(job: Job, scorer: str, value: float | None, database: Database) -> None:
+async def scored(job: Job, scorer: str, value: float | None, database: Database, reason: str | None = None) -> None:
     state = "unscored" if value is None else "scored"
     row = {"run": job.run, "job": job.id, "turn": 0, "scorer": scorer, "value": value, "state": state}
-    row |= {"answer": None, "reason": None, "scorer_digest": "d", "judging": None}
+    row |= {"answer": None, "reason": reason, "scorer_digest": "d", "judging": None}
     await database.raw["scores"].insert_one({"_id": f"{job.id}.0.{scorer}", **row})
 
 
@@ -91,6 +94,32 @@ async def test_two_models_side_by_side(visits: Visits, run: Run, database: Datab
         assert beside.count("<article") == 2
         assert "1 to 2 of 2" in beside
         assert 'class="beside"' not in await get(client, "/runs/nightly/transcripts?sequence=a")
+
+
+async def test_the_parameters_of_a_turn_and_the_words_of_judges(visits: Visits, run: Run, database: Database) -> None:
+    """Every parameter with where it is from, the strongest layer first; a reason whether there is a value or not."""
+    job = await add_turns(database, "Of a fox.")
+    values = {"temperature": 0.2, "top_k": 5, "stop": ["</b>"], "grammar": None, "memory": None}
+    sources = {"temperature": "suite", "top_k": "--set", "stop": "--set", "grammar": "default", "memory": "turn"}
+    changes = {"turns.0.parameters": values, "turns.0.sources": sources, "turns.0.draws.0.seed": 77}
+    await database.jobs.update_one({"_id": job.id}, {"$set": changes})
+    await scored(job, "judge:wit", 4.0, database, MARKUP)
+    await scored(job, "judge:depth", None, database, "no verdict was given")
+    async with await visits.owner() as client:
+        text = await get(client, "/runs/nightly/transcripts?sequence=a")
+    assert "Parameters, seed 77" in text
+    lines = re.findall(r'<dt>(.*?)</dt><dd dir="auto">(.*?)</dd>', text)
+    assert [(source, html.unescape(shown)) for source, shown in lines] == [
+        ("--set", 'top_k 5, stop ["</b>"]'),
+        ("turn", "memory null"),  # set to nothing there; the grammar is not set at all
+        ("suite", "temperature 0.2"),
+    ]
+    words = re.findall(r'<li>(judge:\w+) <b>(.*?)</b> <span dir="auto">(.*?)</span>', text, re.DOTALL)
+    assert [(name, shown, html.unescape(reason)) for name, shown, reason in words] == [
+        ("judge:depth", "unscored", "no verdict was given"),
+        ("judge:wit", "4", MARKUP),
+    ]
+    assert "img" not in {tag for tag, _ in Tags(text).found}
 
 
 async def test_labels_are_put_on_and_taken_off(visits: Visits, run: Run) -> None:

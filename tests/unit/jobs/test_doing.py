@@ -13,6 +13,7 @@ SENTENCES = [
     (Doing(task=Activity.LOADING, share=0.4), "loading the model, 40 %"),
     (Doing(task=Activity.PREFILL, share=0.351, tokens=6144), "reading the prompt, 35 % of 6,144 tokens"),
     (Doing(task=Activity.GENERATING, tokens=1200), "generating, 1,200 tokens so far"),
+    (Doing(task=Activity.CHECKING, share=0.4), "checking that its replies can be reproduced, 40 %"),
     (Doing(task=Activity.MEASURING), "measuring its speed"),
     (Doing(task=Activity.WAITING, why="a dispatcher: none runs"), "waiting for a dispatcher: none runs"),
     (Doing(task=Activity.STOPPING, why="Ctrl-C again ends at once"), "stopping: Ctrl-C again ends at once"),

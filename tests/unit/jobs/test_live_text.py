@@ -44,6 +44,32 @@ def test_another_attempt_goes_on_only_with_the_same_text() -> None:
         reply.hear(TextMessage(fence=4, offset=0, text="Twice"))
 
 
+def test_a_text_that_begins_anew_under_its_fence_is_another_attempt() -> None:
+    """An endpoint that broke off is asked again by the same worker; what it said before is void."""
+    reply = ReplyText()
+    reply.hear(TextMessage(fence=1, offset=0, text="Once upon"))
+    assert reply.hear(TextMessage(fence=1, begun=1, offset=0, text="Once")) == []
+    assert said(reply.hear(TextMessage(fence=1, begun=1, offset=4, text=" upon a"))) == " a"
+    assert reply.hear(TextMessage(fence=1, offset=9, text=" late")) == []  # of the try before
+    with pytest.raises(RestartedError, match="began again"):
+        reply.hear(TextMessage(fence=1, begun=2, offset=0, text="Twice"))
+
+
+def test_a_new_beginning_of_which_nothing_was_heard_is_no_rest() -> None:
+    reply = ReplyText()
+    reply.hear(TextMessage(fence=1, offset=0, text="Once upon"))
+    with pytest.raises(RestartedError):
+        reply.finish(1, "", "Twice.")
+
+
+def test_what_nobody_has_seen_may_begin_otherwise() -> None:
+    """Of a client that waits for the whole answer."""
+    reply = ReplyText(seen=False)
+    reply.hear(TextMessage(fence=1, offset=0, text="Once upon"))
+    assert said(reply.hear(TextMessage(fence=2, offset=0, text="Twice"))) == "Twice"
+    reply.finish(3, "", "Never.")
+
+
 def test_reasoning_that_was_taken_for_the_reply_is_followed_by_it() -> None:
     """A closing marker without an opening one tells at the end only what the text before it was."""
     reply = ReplyText()

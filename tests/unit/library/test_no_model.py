@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
 from pathlib import Path
 
@@ -35,7 +36,9 @@ def folder(tmp_path: Path) -> Path:
         ("https://huggingface.co/Qwen/Qwen3-4B-GGUF/tree/main", "`nightjar model pull Qwen/Qwen3-4B-GGUF`"),
         ("hf.co/Qwen/Qwen3-4B-GGUF", "`nightjar model pull Qwen/Qwen3-4B-GGUF`"),
         ("https://example.net/a/model.gguf", "`curl -LO https://example.net/a/model.gguf`"),
-        ("http://localhost:8080/v1", "a later version will ask OpenAI-compatible servers"),
+        ("http://localhost:8080/v1", "`nightjar endpoint list`"),
+        ("ftp://example.net/models", "such an address is http(s)://HOST[:PORT]/PATH"),
+        ("http://[broken/v1", "such an address is http(s)://HOST[:PORT]/PATH"),
         ("./Qwen/Qwen3-4B-GGUF", "There is no file"),  # a path, and nothing else
         ("models/gone.gguf", "There is no file"),
     ],
@@ -44,6 +47,37 @@ def test_what_is_no_file_is_told_what_to_do(text: str, words: str, settings: Set
     with pytest.raises(ModelFileError) as error:
         find_model(text, settings)
     assert words in str(error.value)
+
+
+# An address as people have it at hand, and what `endpoint add` is to be given.
+ADDRESSES = [
+    ("http://localhost:8080/v1", "http://localhost:8080/v1 --allow-private"),
+    ("http://192.168.1.7:8000/v1/chat/completions", "http://192.168.1.7:8000/v1 --allow-private"),  # with a call
+    ("http://localhost:11434", "http://localhost:11434/v1 --allow-private"),  # no path at all
+    ("https://api.example.org/v1/", "https://api.example.org/v1"),
+    ("https://ann:word@api.example.org/v1?key=word", "https://api.example.org/v1"),  # what may be secret is not said
+]
+
+
+@pytest.mark.parametrize(("address", "given"), ADDRESSES)
+def test_an_address_is_told_the_commands_with_which_its_model_is_evaluated(
+    address: str, given: str, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The commands are typed as they are told, with names of one's own: the model is found then."""
+    registry = tmp_path / "models.toml"
+    monkeypatch.setenv("NIGHTJAR_MODELS_FILE", str(registry))
+    with pytest.raises(ModelFileError) as error:
+        find_model(address, settings)
+    commands = [line.strip() for line in str(error.value).splitlines() if line.startswith("  nightjar ")]
+    assert commands[0] == f"nightjar endpoint add ENDPOINT {given}"
+    assert "word" not in str(error.value)
+    for command in commands:
+        with pytest.raises(SystemExit) as end:
+            main(shlex.split(command.removeprefix("nightjar ")))
+        assert end.value.code == 0, command
+    found = find_model("NAME", settings.model_copy(update={"models_file": registry}))
+    assert found.remote is not None
+    assert found.remote.at.base_url == given.removesuffix(" --allow-private")
 
 
 def test_a_folder_offers_what_is_in_it(folder: Path, settings: Settings, tmp_path: Path) -> None:
@@ -97,6 +131,8 @@ def test_model_list_takes_a_folder(folder: Path, capsys: pytest.CaptureFixture[s
         (["{folder}/story.gguf", "--name", "no/slash"], "cannot be a model's name"),
         (["ollama:gone"], "gone"),
         (["not a source"], "no model source"),
+        (["http://localhost:8080/v1"], "nightjar endpoint add ENDPOINT http://localhost:8080/v1 --allow-private"),
+        (["https://api.example.org/openai/v1"], "nightjar endpoint add ENDPOINT https://api.example.org/openai/v1"),
     ],
 )
 def test_add_writes_nothing_that_cannot_be(

@@ -113,6 +113,13 @@ def test_what_reproducible_costs_is_on_the_page() -> None:
         render(report, "html"), "speed-section"
     )
     assert row_of(machine_table(loaded(reproducible=True)), "Cost of reproducible")[0] == ("\u2013", "not measured")
+    later = loaded(reproducible=True)
+    first = later.models[0]
+    probe = first.resources.probe
+    assert probe is not None
+    resources = replace(first.resources, probe=probe.model_copy(update={"reproducible_cost": 0.2}))
+    later = replace(later, models=(replace(first, resources=resources), *later.models[1:]))
+    assert row_of(machine_table(later), "Cost of reproducible")[0] == ("20\u202f%", "")
     assert row_of(machine_table(factories.synthetic_report()), "Cost of reproducible") == []
 
 

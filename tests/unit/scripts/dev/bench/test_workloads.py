@@ -94,3 +94,9 @@ def test_sides_are_compared_by_work_that_is_the_same_for_all(
     work = Workload(name="w", chats=(BenchChat(turns=((1,),), seed=0),), reply_tokens=60, at_once=1, json_schema=schema)
     assert work.rate(Delivered(seconds=2.0, replies=4, reply_tokens=120)) == rate
     assert work.unit == unit
+
+
+def test_json_that_was_cut_off_is_no_reply_to_be_compared_by() -> None:
+    held, free = (judge_shaped(VOCABULARY, AT_ONCE, 0, schema=schema) for schema in ({"type": "object"}, None))
+    assert [held.counts(text) for text in ('{"score": 1}', '{"sco', "")] == [True, False, False]
+    assert free.counts('{"sco')
