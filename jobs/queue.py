@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import math
 import random
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
@@ -40,6 +41,8 @@ from nightjar.config.urls import address
 
 ID_KEY = "nightjar:id"
 """Holds what tells this Redis from others."""
+DATABASES_KEY = "nightjar:databases"
+"""Holds by id the databases whose processes use this Redis: "SECONDS WHERE", by this Redis's own clock."""
 FUNCTION = "start"
 """Name of the one arq function; an entry's arguments are (run, job id, fence)."""
 SOCKET_TIMEOUT_S = 4
@@ -113,6 +116,23 @@ class Doorbell:
         async with self.reached() as redis:
             await redis.set(ID_KEY, identity, nx=True)
         return await self.read_id() or identity
+
+    async def note_database(self, identity: str, where: str) -> None:
+        """Says that processes of this database use this Redis now."""
+        async with self.reached() as redis:
+            now, _ = await redis.time()
+            await redis.hset(DATABASES_KEY, identity, f"{now} {where}")
+
+    async def databases(self, within_s: float) -> dict[str, str]:
+        """Id -> address of the databases whose processes have used this Redis within that time; older ones go."""
+        async with self.reached() as redis:
+            now, _ = await redis.time()
+            rows: dict[bytes, bytes] = await redis.hgetall(DATABASES_KEY)
+            noted = {identity: row.decode(errors="replace").partition(" ") for identity, row in rows.items()}
+            ages = {identity: now - int(at) if at.isdecimal() else math.inf for identity, (at, _, _) in noted.items()}
+            if gone := [identity for identity, age in ages.items() if age > within_s]:
+                await redis.hdel(DATABASES_KEY, *gone)
+        return {identity.decode(): where for identity, (_, _, where) in noted.items() if ages[identity] <= within_s}
 
     async def ring(self, model: str, run: str, entries: Iterable[tuple[str, int]], *, priority: int = 0) -> None:
         """Puts jobs (id, fence) of a run into a model's queue, in order; those already there stay where they are."""

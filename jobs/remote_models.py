@@ -97,6 +97,10 @@ def unsent(dialect: Dialect, asked: Iterable[str]) -> tuple[str, ...]:
     return tuple(sorted(set(asked) - TAKEN[dialect] - OURS))
 
 
+ROLES: Mapping[JobKind, str] = {JobKind.REPLY: "replies", JobKind.JUDGE: "verdicts", JobKind.EMBED: "embeddings"}
+"""What a model is paid for, in words."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Spending:
     """What one model's requests of one kind came to in a run. `model` may be a policy."""
@@ -115,6 +119,32 @@ class Spending:
     prompt_tokens: int = 0
     cached_tokens: int = 0
     reply_tokens: int = 0
+
+    @property
+    def role(self) -> str:
+        """replies, verdicts or embeddings."""
+        return ROLES.get(self.kind, str(self.kind))
+
+    def each(self, jobs: int) -> float | None:
+        """US dollars a conversation, verdict or comparison; None where nothing is done, or a price is unknown."""
+        return self.usd / jobs if self.usd is not None and jobs and not self.unpriced else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobSpending:
+    """One job's requests. `model` may be a policy, as in `Spending`."""
+
+    job: str
+    about: str
+    """The conversation (id of its job): itself, or the one that was judged or compared; of a pair the first."""
+    model: str
+    kind: JobKind
+    requests: int
+    usd: float | None
+    """None where none of them has a known price."""
+    unpriced: int = 0
+    estimated: int = 0
+    open: int = 0
 
 
 def usd_text(usd: float | None, *, unpriced: int = 0) -> str:

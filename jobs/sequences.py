@@ -155,6 +155,9 @@ class Sequence(Value):
     averages: dict[str, str] = Field(default_factory=dict, exclude_if=lambda averages: not averages)
     """Averages that it is counted in, as METRIC.NAME -> its part of the average: parts count alike, whatever their
     sizes. Left out of the stored form where there are none."""
+    tools: tuple[dict[str, Any], ...] = Field((), exclude_if=lambda tools: not tools)
+    """Functions that the model may call, as OpenAI's protocol has them; a call stands in the reply as text. Only
+    models at endpoints are given them. Left out of the stored form where there are none."""
     withheld: bool = Field(False, exclude_if=lambda withheld: not withheld)
     """Its texts are shown to nobody: see `jobs/withheld.py`."""
     withheld_digest: str | None = Field(None, exclude_if=lambda digest: digest is None)
@@ -179,6 +182,7 @@ class Sequence(Value):
             *([self.values] if self.values else []),
             *([["messages", self._given()]] if self._given() else []),
             *([["scored", self._weighed()]] if self.scored else []),
+            *([["tools", list(self.tools)]] if self.tools else []),
         )
 
     def _weighed(self) -> list[Any]:

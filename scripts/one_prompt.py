@@ -100,10 +100,10 @@ def find_subject(model: str, assignments: Sequence[str], *, completion: bool) ->
     UnknownNameError, ParameterError, HubError.
     """
     from nightjar.config.settings import load_settings
+    from nightjar.jobs.assignments import read_assignments
     from nightjar.jobs.machines.doing import Activity, Doing
     from nightjar.jobs.parameters import merged
     from nightjar.scripts.chat_model import Subject
-    from nightjar.scripts.options.assignments import read_assignments
     from nightjar.scripts.views.model_pull import obtained
     from nightjar.scripts.views.saying import saying
     from nightjar.workers.library.inspect import entry_facts

@@ -51,19 +51,21 @@ class Standby:
 async def standing_by(session: Session) -> AsyncIterator[Standby]:
     """A standby dispatcher for as long as the block runs. A Redis that is away is waited for.
 
-    Raises SettingsError where the processes of the database use another Redis.
+    Raises SettingsError where the processes of the database use another Redis, or this host's MongoDB is its own
+    beside another one.
     """
     from nightjar.config.embedded import latest_redis_url
     from nightjar.config.errors import ServiceError
     from nightjar.jobs.queue import Doorbell
-    from nightjar.jobs.redis_in_use import RedisInUse
+    from nightjar.jobs.redis_in_use import RedisInUse, mongo_in_use
     from nightjar.pipeline.dispatch.dispatcher import Dispatcher
     from nightjar.workers.embedder.client import embedder_opener
 
     doorbell = Doorbell.unconnected(session.urls.redis, partial(latest_redis_url, session.settings))
     try:
         with suppress(ServiceError):
-            await RedisInUse(doorbell=doorbell, database=session.database).begin()
+            mongo = mongo_in_use(session.settings)
+            await RedisInUse(doorbell=doorbell, database=session.database, mongo=mongo).begin()
         embedder = embedder_opener(session.settings)
         dispatcher = Dispatcher(session.database, doorbell, session.settings, standby=True, embedder=embedder)
         stop = asyncio.Event()

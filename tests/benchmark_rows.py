@@ -40,10 +40,16 @@ _MMLU_PRO: Rows = [
     for at in range(12)
 ]
 _HELLASWAG: Rows = [
-    {"ind": at, "activity_label": "Cooking", "ctx_a": "A man stands.", "ctx_b": "he",
-     "endings": ["eats", "is gone", "sings", "sleeps"], "label": "3"}
+    {
+        "ind": at,
+        "activity_label": "Cooking",
+        "ctx_a": "A man stands.",
+        "ctx_b": "he",
+        "endings": ["eats", "is gone", "sings", "sleeps"],
+        "label": "3",
+    }
     for at in range(3)
-]  # fmt: skip
+]
 _GPQA: Rows = [
     {
         "Question": f"Which secret {at}?\nSay.",

@@ -20,6 +20,10 @@ def nested(levels: int) -> dict[str, Any]:
     return schema
 
 
+SAME: dict[str, Any] = {
+    name: {"type": "object", "properties": {"n": {"$ref": f"#/$defs/{name}"}}, "required": ["n"]} for name in "ab"
+}
+"""Whether they exclude each other is asked of themselves again."""
 DOUBLED: dict[str, Any] = {f"a{n}": {"prefixItems": [{"$ref": f"#/$defs/a{n + 1}"}] * 2} for n in range(20)} | {
     "a20": {}
 }
@@ -70,6 +74,9 @@ ACCEPTED: list[dict[str, Any]] = [
     {"properties": {"n": {"anyOf": [NULL, {"$ref": "#"}]}}},
     {"pattern": "ab"},
     {"pattern": "^(a|aa)*$"},
+    {"pattern": "^a"},
+    {"pattern": r"^a\$"},
+    {"pattern": "^(a*a*a*a*)$"},
     {"type": "string", "format": "email"},
     {"type": "string", "format": "ipv4"},
     {"format": "date", "pattern": "^2[0-9-]+$"},
@@ -97,6 +104,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"oneOf": [{"const": 1}, {"enum": [2, 1.0]}]}, "/oneOf"),
     ({"oneOf": [NULL, {"$ref": "#/$defs/a"}], "$defs": {"a": {"type": ["null"]}}}, "/oneOf"),
     ({"oneOf": [TAGGED[0], {**TAGGED[1], "required": []}]}, "/oneOf"),  # the tag may be missing
+    ({"oneOf": [{"$ref": "#/$defs/a"}, {"$ref": "#/$defs/b"}], "$defs": SAME}, "/oneOf has branches 0 and 1"),
     # Nothing is valid.
     ({"enum": []}, "/enum has no value"),
     ({"type": "string", "enum": [1]}, "/enum has no value that"),

@@ -111,8 +111,7 @@ def create_app(
         *live_requests.ROUTES,
         *protocols,
     )
-    bodies = {route.body for route in routes if route.body is not None}
-    mount(app, (*routes, document_route(bodies)))
+    mount(app, (*routes, document_route(routes)))
     add_problem_handlers(app)
     app.add_middleware(GateMiddleware, rules=rules, failed=defect_answer)
     return app

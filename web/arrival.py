@@ -5,16 +5,18 @@ from __future__ import annotations
 import secrets
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from nightjar.config.files import private_folder, write_private
 from nightjar.jobs.accounts.access import add_key, add_token, find_token, first_admin, has_users
 from nightjar.jobs.accounts.documents import TokenScope
 from nightjar.jobs.mongo import Database
-from nightjar.web.gate import GateRules
 
 LOCAL = "local"
 """The token of this machine's own programs."""
+if TYPE_CHECKING:
+    from nightjar.web.gate import GateRules  # needs the extra `serve`, and `nightjar token show` does not
+
 FOLDER = "web"
 
 

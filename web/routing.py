@@ -25,22 +25,44 @@ class Route:
     """Whether the OpenAPI document has it."""
     body: type[BaseModel] | None = None
     """Of a documented one: what it is sent. The route reads and checks it itself."""
+    answers: type[BaseModel] | None = None
+    """Of a documented one: the form of what it answers with, where the document has it."""
+    makes: bool = False
+    """It answers with 201 where it made something."""
     template: str | None = None
     """Of a page; what the template gets is what the page's builder returns."""
     page: type[Any] | None = None
 
 
-REFUSALS: dict[int | str, dict[str, Any]] = {
-    400: {"description": "The request cannot be used; the message says why."},
-    401: {"description": "Say who you are."},
-    402: {"description": "The token's budget has no room for it."},
-    403: {"description": "Not allowed."},
-    404: {"description": "There is nothing of that name; the message has the nearest."},
-    429: {
-        "description": "Too many requests wait, or the token's budget has no room. Retry-After says when to ask again."
-    },
-    503: {"description": "Not available now. Retry-After says when to ask again."},
+ERROR = "ErrorAnswer"
+"""The schema of every refusal."""
+_REFUSED: dict[int | str, str] = {
+    400: "The request cannot be used; the message says why.",
+    401: "Say who you are.",
+    402: "The token's budget has no room for it.",
+    403: "Not allowed.",
+    404: "There is nothing of that name; the message has the nearest.",
+    429: "Too many requests wait, or the token's budget has no room. Retry-After says when to ask again.",
+    503: "Not available now. Retry-After says when to ask again.",
 }
+
+
+def _described(description: str, model: str | None) -> dict[str, Any]:
+    """An answer in the document; its schema is there by that name."""
+    if model is None:
+        return {"description": description}
+    schema = {"$ref": f"#/components/schemas/{model}"}
+    return {"description": description, "content": {"application/json": {"schema": schema}}}
+
+
+def described_answers(route: Route) -> dict[int | str, dict[str, Any]]:
+    """What a route answers with, by status."""
+    described = {status: _described(text, ERROR) for status, text in _REFUSED.items()}
+    if route.answers is not None:
+        described[200] = _described("It is so.", route.answers.__name__)
+    if route.makes:
+        described[201] = _described("It was made.", route.answers.__name__ if route.answers is not None else None)
+    return described
 
 
 def described_body(body: type[BaseModel] | None) -> dict[str, Any] | None:
@@ -61,7 +83,7 @@ def mount(app: FastAPI, routes: Iterable[Route]) -> None:
             dependencies=[Depends(needs(route.action))],
             include_in_schema=route.documented,
             openapi_extra=described_body(route.body),
-            responses=REFUSALS,
+            responses=described_answers(route),
             response_model=None,
         )
 

@@ -62,7 +62,7 @@ class Field:
     choices: tuple[Choice, ...] = ()
     several: bool = False
     kind: str = "text"
-    """An input's type."""
+    """An input's type; "lines": several lines of text."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,6 +114,8 @@ class Section:
     facts: tuple[NamedFact, ...] = ()
     table: Table | None = None
     empty: str = ""
+    command: str = ""
+    """What does the same in a terminal, to be copied."""
     share: float | None = None
     """How far something is, from 0 to 1."""
     form: Form | None = None

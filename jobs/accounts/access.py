@@ -98,6 +98,12 @@ async def remove_user(name: str, database: Database) -> None:
     await database.raw["users"].delete_one({"_id": name})
 
 
+async def count_sessions(user: str, database: Database) -> int:
+    """How many browsers are logged in by that name."""
+    alive = {"user": user, "$expr": {"$gt": ["$expires_at", "$$NOW"]}}
+    return await database.raw["web_sessions"].count_documents(alive)
+
+
 async def _check_not_last_admin(user: User) -> None:
     admins = await User.find({"role": Role.ADMIN}).to_list()
     if [admin.id for admin in admins] == [user.id]:
@@ -136,6 +142,18 @@ async def find_session(secret: str, host: str) -> WebSession | None:
 async def end_session(secret: str, database: Database) -> None:
     """Nobody can use it any more."""
     await database.raw["web_sessions"].delete_one({"_id": digest_of(secret)})
+
+
+async def token_owner(user: str | None) -> str | None:
+    """On whose behalf a new token acts: a user where there are any, else the owner (None).
+
+    Raises UsageError, UnknownNameError.
+    """
+    if user is not None:
+        return (await find_user(user)).id
+    if await has_users():
+        raise UsageError("Say on whose behalf the token acts: --user NAME.")
+    return None
 
 
 async def add_token(

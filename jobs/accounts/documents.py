@@ -123,7 +123,8 @@ class ApiToken(StoredDocument):
 
 
 class AuditEntry(StoredDocument):
-    """Something that was changed through the web, or tried: who, what, when, from where."""
+    """Something that was changed through the web, or of users and tokens by a command, or tried: who, what, when, from
+    where."""
 
     at: datetime
     who: str

@@ -16,6 +16,7 @@ from typing import ClassVar
 from pymongo import ASCENDING, IndexModel
 from pymongo.errors import DuplicateKeyError
 
+from nightjar.jobs.answer_names import AnswerName, AnswersNamed
 from nightjar.jobs.mongo import Database, Row
 from nightjar.jobs.patience import patiently
 from nightjar.jobs.remote_models import Price, Spending, TokenUse
@@ -27,6 +28,20 @@ LOST_AFTER_S = 10.0
 BATCH = 500
 _KEPT_S = 400 * 86_400
 """A year of months, for the budgets of endpoints."""
+
+
+def _count(condition: Row | list[Row] | str) -> Row:
+    return {"$sum": {"$cond": [condition, 1, 0]}}
+
+
+LEDGER_COUNTS: Row = {
+    "requests": {"$sum": 1},
+    "usd": {"$sum": {"$ifNull": ["$usd", {"$ifNull": ["$reserved_usd", 0]}]}},
+    "unpriced": _count({"$eq": [{"$ifNull": ["$reserved_usd", None]}, None]}),
+    "estimated": _count({"$eq": ["$use.estimated", True]}),
+    "open": _count({"$eq": ["$settled", False]}),
+}
+"""Entries added up, as stages of MongoDB group them: the fields that `Spending` has."""
 
 
 class Expense(StoredDocument):
@@ -52,6 +67,8 @@ class Expense(StoredDocument):
     usd: float | None = None
     at: datetime
     settled_at: datetime | None = None
+    answer: AnswerName | None = None
+    """How the answer named its model; None where there was none, and in entries from before that was kept."""
 
     class Settings:
         name = "expenses"
@@ -146,10 +163,14 @@ async def _total(query: Row, database: Database) -> tuple[float, float]:
     return (float(rows[0]["usd"]), float(rows[0]["open"])) if rows else (0.0, 0.0)
 
 
-async def settle_expense(expense: Expense, use: TokenUse, database: Database) -> None:
-    """Says what the request took; saying it again changes nothing."""
+async def settle_expense(
+    expense: Expense, use: TokenUse, database: Database, *, answer: AnswerName | None = None
+) -> None:
+    """Says what the request took, and who answered; saying it again changes nothing."""
     usd = None if expense.price is None else expense.price.cost(use)
     change: Row = {"settled": True, "lost": False, "use": use.model_dump(), "usd": usd}
+    if answer is not None:
+        change["answer"] = answer.model_dump()
     query: Row = {"_id": expense.id, "$or": [{"settled": False}, {"lost": True}]}
     update = {"$set": change, "$currentDate": {"settled_at": True}}
     await patiently(lambda: database.raw["expenses"].update_one(query, update))
@@ -184,20 +205,9 @@ async def spending(runs: Iterable[str], database: Database) -> dict[str, list[Sp
     What was sent for a policy is the policy's, whichever of its candidates answered.
     """
 
-    def count(condition: Row | list[Row] | str) -> Row:
-        return {"$sum": {"$cond": [condition, 1, 0]}}
-
     tokens = {f"{name}_tokens": {"$sum": {"$ifNull": [f"$use.{name}", 0]}} for name in ("prompt", "cached", "reply")}
-    unpriced: Row = {"$eq": [{"$ifNull": ["$reserved_usd", None]}, None]}
-    group = {
-        "_id": {"run": "$run", "model": {"$ifNull": ["$asked_as", "$model"]}, "kind": "$kind"},
-        "requests": {"$sum": 1},
-        "usd": {"$sum": {"$ifNull": ["$usd", {"$ifNull": ["$reserved_usd", 0]}]}},
-        "unpriced": count(unpriced),
-        "estimated": count({"$eq": ["$use.estimated", True]}),
-        "open": count({"$eq": ["$settled", False]}),
-        **tokens,
-    }
+    key = {"run": "$run", "model": {"$ifNull": ["$asked_as", "$model"]}, "kind": "$kind"}
+    group = {"_id": key, **LEDGER_COUNTS, **tokens}
     stages: list[Row] = [{"$match": {"run": {"$in": list(runs)}}}, {"$group": group}, {"$sort": {"_id": 1}}]
     result: dict[str, list[Spending]] = {}
     async for row in await database.raw["expenses"].aggregate(stages):
@@ -207,6 +217,39 @@ async def spending(runs: Iterable[str], database: Database) -> dict[str, list[Sp
         of_model = Spending(model=identity["model"], kind=JobKind(identity["kind"]), **row)
         result.setdefault(identity["run"], []).append(of_model)
     return result
+
+
+async def answers_named(runs: Iterable[str], database: Database) -> dict[str, list[AnswersNamed]]:
+    """Under which names the models of runs answered, by run id; runs of which nothing is known are left out."""
+    key = {"run": "$run", "model": "$model", "answer": "$answer"}
+    group = {"_id": key, "requests": {"$sum": 1}, "since": {"$min": "$at"}}
+    named: Row = {"run": {"$in": list(runs)}, "answer": {"$type": "object"}}
+    stages: list[Row] = [{"$match": named}, {"$group": group}, {"$sort": {"since": 1}}]
+    result: dict[str, list[AnswersNamed]] = {}
+    async for row in await database.raw["expenses"].aggregate(stages):
+        answer = AnswerName.model_validate(row["_id"]["answer"])
+        result.setdefault(row["_id"]["run"], []).append(
+            AnswersNamed(
+                model=row["_id"]["model"],
+                asked=answer.asked,
+                name=answer.model,
+                fingerprint=answer.fingerprint,
+                requests=row["requests"],
+                since=row["since"],
+            )
+        )
+    return result
+
+
+async def spent_so_far(run: str, database: Database) -> float:
+    """US dollars that the run's requests cost, or that are reserved for them; what has no price is not in it."""
+    total, _ = await _total({"run": run}, database)
+    return total
+
+
+async def set_budget(run: str, budget: float, database: Database) -> None:
+    """The run may cost so much; one that had used up a smaller budget goes on."""
+    await database.runs.update_one({"_id": run}, {"$set": {"budget": budget, "budget_reached": None}})
 
 
 async def reach_budget(run: str, reason: str, database: Database) -> None:

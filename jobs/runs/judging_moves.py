@@ -16,8 +16,11 @@ from nightjar.jobs.states import JobKind, RunStatus
 _CANCELLABLE = [RunStatus.ACTIVE, RunStatus.PAUSED, RunStatus.JUDGING]
 
 
-async def begin_judging(run: Run, asked: Judging, database: Database) -> Run:
-    """A DONE run gets a judging more, and is JUDGING. Raises UsageError where the run was changed by somebody else."""
+async def begin_judging(run: Run, asked: Judging, database: Database, *, budget: float | None = None) -> Run:
+    """A DONE run gets a judging more, and is JUDGING. `budget`: the run's, from now on; None: it stays as it is.
+
+    Raises UsageError where the run was changed by somebody else.
+    """
     row = asked.model_dump(mode="python") | {"number": len(run.judging.passes) + 1}
     begun = {"$mergeObjects": [{"$literal": row}, {"begun_at": "$$NOW"}]}
     change: Row = {
@@ -26,6 +29,8 @@ async def begin_judging(run: Run, asked: Judging, database: Database) -> Run:
         "judging.planned": False,
         "judging.passes": {"$concatArrays": ["$judging.passes", [begun]]},
     }
+    if budget is not None:
+        change |= {"budget": budget, "budget_reached": None}
     seen = _seen(run) | {"judging.passes": {"$size": len(run.judging.passes)}, "transcripts_dropped_at": None}
     return await _changed(run, seen, [{"$set": change}], database)
 

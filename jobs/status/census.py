@@ -75,6 +75,14 @@ async def done_as_asked(run: str, asked: str, kind: JobKind, database: Database)
     )
 
 
+async def done_of(runs: Collection[str], database: Database) -> dict[tuple[str, str, JobKind], int]:
+    """(run, model, kind) -> jobs that are DONE; those of a policy are the policy's, whoever did them."""
+    key = {"run": "$run", "model": {"$ifNull": ["$routed.asked_as", "$model"]}, "kind": "$kind"}
+    done: Row = {"run": {"$in": list(runs)}, "status": JobStatus.DONE}
+    rows = await database.jobs.aggregate([{"$match": done}, {"$group": {"_id": key, "jobs": {"$sum": 1}}}])
+    return {(row["_id"]["run"], row["_id"]["model"], JobKind(row["_id"]["kind"])): row["jobs"] async for row in rows}
+
+
 async def count_answered(run: str, database: Database) -> dict[str, dict[str, int]]:
     """Policy -> candidate -> how many of its reply jobs are that candidate's now."""
     steps: list[Row] = [

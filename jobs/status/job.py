@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 from datetime import datetime
-from typing import Any
 
 from nightjar.jobs.documents import Job
 from nightjar.jobs.machines.workers import crashes_holding
 from nightjar.jobs.mongo import Database
 from nightjar.jobs.parameters import FinishReason
 from nightjar.jobs.records import AttemptEnd
+from nightjar.jobs.routing.routed import JobRoute
 from nightjar.jobs.states import JobKind, JobStatus
 
 
@@ -87,7 +87,7 @@ class JobDetail:
     finished_at: str | None
     turns: tuple[JobTurnView, ...]
     variant: str | None
-    routed: dict[str, Any] | None
+    routed: JobRoute | None
     """Who answers for a policy, and why; None: the model answers for itself."""
 
     @property
@@ -96,14 +96,15 @@ class JobDetail:
         return sum(attempt.end == AttemptEnd.CRASHED for attempt in self.attempts)
 
 
-_COPIED = {field.name for field in fields(JobDetail)} - {"crashes", "attempts", "turns"}
+_COPIED = {field.name for field in fields(JobDetail)} - {"crashes", "attempts", "turns", "routed"}
 """Fields that are shown as they are stored."""
 
 
 async def describe_job(job: Job, database: Database) -> JobDetail:
     """A job with its attempts and the deaths of its workers, without its turns' texts."""
     stored = job.model_dump(mode="json", include=_COPIED)
-    return JobDetail(**stored, turns=_turns(job), attempts=_timeline(job), crashes=await _crashes(job, database))
+    crashes = await _crashes(job, database)
+    return JobDetail(**stored, turns=_turns(job), attempts=_timeline(job), crashes=crashes, routed=job.routed)
 
 
 def _turns(job: Job) -> tuple[JobTurnView, ...]:

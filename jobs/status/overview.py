@@ -9,6 +9,7 @@ from datetime import datetime
 
 from pymongo.errors import PyMongoError
 
+from nightjar.jobs.answer_names import name_notices
 from nightjar.jobs.closers import Right, read_closers, right_of, who_may_close
 from nightjar.jobs.ending import Hook
 from nightjar.jobs.hindered import Hindrances, hindered
@@ -16,16 +17,17 @@ from nightjar.jobs.judgings import OUTLINE, RunJudging
 from nightjar.jobs.leases import dispatcher_is_live, live_closers, since_ringing_s
 from nightjar.jobs.machines.auto_workers import live_autos
 from nightjar.jobs.money.energy import Electricity, electricity_of
-from nightjar.jobs.money.spending import spending
+from nightjar.jobs.money.spending import answers_named, spending
 from nightjar.jobs.mongo import Database, Row
 from nightjar.jobs.nights.documents import DeliveryState
 from nightjar.jobs.reading import parse_each
 from nightjar.jobs.remote_models import Spending, usd_text
-from nightjar.jobs.states import EVALUATIONS, TERMINAL_RUNS, WORKING_RUNS, JobStatus, RunStatus, WorkerStatus
+from nightjar.jobs.states import EVALUATIONS, TERMINAL_RUNS, WORKING_RUNS, JobKind, JobStatus, RunStatus, WorkerStatus
 from nightjar.jobs.status import census
 from nightjar.jobs.status.eta import etas
 from nightjar.jobs.status.views import (
     ChoreView,
+    CostView,
     DeadView,
     JobCounts,
     Overview,
@@ -89,14 +91,33 @@ async def _counted(row: Row, retries: int, database: Database) -> tuple[RunView,
 async def _with_costs(runs: list[RunView], database: Database) -> list[RunView]:
     ids = [run.id for run in runs]
     spent, electricity = await spending(ids, database), await electricity_of(ids, database)
-    runs = [_with_cost(run, spent[run.id]) if run.id in spent else run for run in runs]
+    done = await census.done_of(spent.keys(), database) if spent else {}
+    runs = [_with_cost(run, spent[run.id], done) if run.id in spent else run for run in runs]
+    answers = await answers_named(spent.keys(), database) if spent else {}
+    runs = [
+        replace(run, names=tuple(each.text for each in name_notices(answers[run.id]))) if run.id in answers else run
+        for run in runs
+    ]
     return [_with_electricity(run, electricity.get(run.id)) for run in runs]
 
 
-def _with_cost(run: RunView, spent: Sequence[Spending]) -> RunView:
+def _with_cost(run: RunView, spent: Sequence[Spending], done: Mapping[tuple[str, str, JobKind], int]) -> RunView:
     known = [each.usd for each in spent if each.usd is not None]
     usd = sum(known) if known else None
-    return replace(run, cost_usd=usd, cost=usd_text(usd, unpriced=sum(each.unpriced for each in spent)))
+    costs = tuple(_cost_view(each, done.get((run.id, each.model, each.kind), 0)) for each in spent)
+    return replace(run, cost_usd=usd, cost=usd_text(usd, unpriced=sum(each.unpriced for each in spent)), costs=costs)
+
+
+def _cost_view(spent: Spending, done: int) -> CostView:
+    return CostView(
+        model=spent.model,
+        role=spent.role,
+        usd=spent.usd,
+        cost=usd_text(spent.usd, unpriced=spent.unpriced),
+        usd_each=spent.each(done),
+        done=done,
+        requests=spent.requests,
+    )
 
 
 def _with_electricity(run: RunView, used: Electricity | None) -> RunView:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, fields
 from datetime import datetime
-from typing import Any
+
+from pydantic import JsonValue
 
 from nightjar.jobs.documents import Run, RunModel
 from nightjar.jobs.ending import EndingView, Event, GateOutcome, GateVerdict
@@ -132,8 +133,8 @@ class RunDetail:
     suite_version: int
     repeats: int
     seed: int
-    set_parameters: dict[str, Any]
-    set_model_parameters: dict[str, dict[str, Any]]
+    set_parameters: dict[str, JsonValue]
+    set_model_parameters: dict[str, dict[str, JsonValue]]
     date: str
     priority: int
     max_tries: int
@@ -149,7 +150,7 @@ class RunDetail:
     self_judging: bool
     against: str | None
     embed_model: str | None
-    measures: dict[str, Any]
+    measures: dict[str, JsonValue]
     helpers: tuple[RunModel, ...]
     check: JudgeCheck | None
     schedule: str | None

@@ -101,6 +101,23 @@ class WorkerView:
 
 
 @dataclass(frozen=True, kw_only=True)
+class CostView:
+    """What one model of a run, or a policy, cost so far at its endpoint, in one role."""
+
+    model: str
+    role: str
+    """replies, verdicts or embeddings."""
+    usd: float | None
+    """None where no price is known."""
+    cost: str
+    """The same in words, with "unknown" and "at least"."""
+    usd_each: float | None
+    """A conversation, a verdict or a comparison, over those that are done."""
+    done: int
+    requests: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class RunView:
     """One line of the overview: a run with its counts."""
 
@@ -133,6 +150,12 @@ class RunView:
     """What the cards of its workers used so far, as far as they tell; None where nothing is known."""
     electricity: str | None = None
     """The same in words, with "at least" where some of it is not known."""
+    costs: tuple[CostView, ...] = ()
+    """The cost at endpoints by model; empty where it has none."""
+    names: tuple[str, ...] = ()
+    """What is to be said of the names under which its models at endpoints answered: that they changed, or are other
+    than those asked for.
+    """
 
     @property
     def all_costs(self) -> str | None:

@@ -26,6 +26,7 @@ from nightjar.jobs.mongo import Database, Row
 from nightjar.jobs.reading import read_each
 from nightjar.jobs.run_outcome import Progress
 from nightjar.jobs.runs import control
+from nightjar.jobs.runs.judging_moves import cancel_judging
 from nightjar.jobs.states import TERMINAL_JOBS, WORKING_RUNS, RunStatus
 from nightjar.jobs.status import census
 from nightjar.jobs.status.overview import read_overview
@@ -56,11 +57,19 @@ async def stop_late(database: Database) -> None:
 
 
 async def stop_spent(database: Database) -> None:
-    """Stops runs whose budget is used up once nothing else of them is left to do. `retry` or `resume` goes on."""
+    """Stops runs whose budget is used up once nothing else of them is left to do. `retry` or `resume` goes on.
+
+    Of a run that was DONE, only the judging or check that used it up ends: the run is as it was.
+    """
     spent: Row = {"status": {"$in": sorted(WORKING_RUNS)}, "budget_reached": {"$type": "string"}}
     for run in await read_each(Run, spent, database):
         with hindered("run_not_stopped", run=run.name):
-            if await backlog.only_waits_for(run.id, run.remote_models, database):
+            if not await backlog.only_waits_for(run.id, run.remote_models, database):
+                continue
+            if run.judged_again:
+                await cancel_judging(run, run.budget_reached or "", database)
+                _log.warning("judging_stopped", run=run.id, name=run.name, reason=run.budget_reached)
+            else:
                 await control.stop(run, run.budget_reached or "", database)
                 _log.warning("run_stopped", run=run.id, name=run.name, reason=run.budget_reached)
 

@@ -12,7 +12,8 @@ from nightjar.config.version import NIGHTJAR_VERSION
 from nightjar.jobs.documents import Run, SequenceDocument, SuiteVersion
 from nightjar.jobs.machines.workers import last_beats
 from nightjar.jobs.money.energy import EnergyUse, RunEnergy, energy_of_run
-from nightjar.jobs.money.spending import spending
+from nightjar.jobs.money.job_spending import job_spending
+from nightjar.jobs.money.spending import answers_named, spending
 from nightjar.jobs.mongo import Database, utc_now
 from nightjar.jobs.nights.documents import Aggregates
 from nightjar.jobs.remote_models import Price
@@ -32,9 +33,10 @@ from nightjar.pipeline.report.data.costs import LocalWork, ModelCost, electricit
 from nightjar.pipeline.report.data.inputs import models_of, provenance_of, workers_of
 from nightjar.pipeline.report.data.judge_findings import with_judging
 from nightjar.pipeline.report.data.judging_notices import judging_notices, not_complete
-from nightjar.pipeline.report.data.notices import with_left_out, with_verdict
+from nightjar.pipeline.report.data.notices import with_answers, with_left_out, with_verdict
 from nightjar.pipeline.report.data.routes import candidate_shares
 from nightjar.pipeline.report.data.run_report import RunReport
+from nightjar.pipeline.report.data.sequence_costs import SequenceCost, sequence_costs
 from nightjar.pipeline.report.data.waves import WavesReport, waves_report
 from nightjar.pipeline.transcripts import PIPELINE_STAGES, JobRow, RowReader
 
@@ -121,9 +123,14 @@ async def gather(run: Run, database: Database) -> tuple[RunReport, RunScorers]:
         waves=_waves(run),
     )
     report = with_left_out(report, () if suite is None else suite.left_out)
+    report = with_answers(report, (await answers_named([run.id], database)).get(run.id, ()))
     report = await asyncio.to_thread(with_judging, report, scorers.bench)
     counts = {one.number: await count_verdicts(run, one, database) for one in not_complete(run.judging)}
-    report = replace(report, costs=(*await _costs(run, database), *await _electricity(run, report, energy, database)))
+    report = replace(
+        report,
+        costs=(*await _costs(run, database), *await _electricity(run, report, energy, database)),
+        sequence_costs=await _sequence_costs(run, jobs, database),
+    )
     report = await asyncio.to_thread(with_fidelity, report, await read_fidelity(run, database))
     report = replace(report, routes=candidate_shares(report.jobs))
     told = judging_notices(run.name, run.judging, counts)
@@ -151,6 +158,12 @@ async def _costs(run: Run, database: Database) -> tuple[ModelCost, ...]:
         (each.model, each.kind): await census.done_as_asked(run.id, each.model, each.kind, database) for each in spent
     }
     return model_costs(spent, prices, done)
+
+
+async def _sequence_costs(run: Run, jobs: Sequence[JobRow], database: Database) -> tuple[SequenceCost, ...]:
+    spent = await job_spending(run.id, database)
+    replies = {job.id: (job.sequence, job.contestant) for job in jobs} if spent else {}
+    return sequence_costs(spent, replies, run.asked)
 
 
 async def _electricity(

@@ -50,7 +50,7 @@ def changes(base: RunReport, report: RunReport) -> Changes:
     for name in both:
         before, after = Side(report=base, model=base_models[name]), Side(report=report, model=models_now[name])
         try:
-            marks = changed(model_marks(before.model), model_marks(after.model))
+            marks = changed(model_marks(before.model, base), model_marks(after.model, report))
             models.append(_model(name, compare_sides(before, after), marks))
         except UsageError:
             reason = "they share no sequence"

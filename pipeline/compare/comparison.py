@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from nightjar.config.counting import how_many
 from nightjar.config.errors import UnknownNameError, UsageError
+from nightjar.jobs.answer_names import names_of
 from nightjar.jobs.models import LoadFacts
+from nightjar.pipeline.compare.costs import (
+    CostComparison,
+    Dollars,
+    dollars,
+    dollars_of,
+    run_dollars,
+    speeds_and_memory,
+    unlike_probes,
+)
 from nightjar.pipeline.compare.versions import apart_notice, scored_apart
 from nightjar.pipeline.judging.verdicts import is_judges
 from nightjar.pipeline.report.data.compared import ComparedSeries, Pair, adjusted_tests, compare_series, judged
 from nightjar.pipeline.report.data.judge_findings import unlike
 from nightjar.pipeline.report.data.likelihood_notices import layouts_of
-from nightjar.pipeline.report.data.model import ModelReport
+from nightjar.pipeline.report.data.model import ModelReport, ParameterUse
 from nightjar.pipeline.report.data.run_report import RunReport
 from nightjar.pipeline.report.data.series import series_of
 from nightjar.pipeline.scores import Direction, Scale
@@ -48,6 +58,11 @@ class Side:
         by_id = self.pair_by is PairBy.ID
         return {sequence.id: sequence.id if by_id else sequence.digest for sequence in self.report.sequences}
 
+    @property
+    def dollars(self) -> Dollars:
+        """What it cost."""
+        return dollars_of(self.report, self.model, self.keys)
+
 
 @dataclass(frozen=True, kw_only=True)
 class MetricComparison:
@@ -59,16 +74,6 @@ class MetricComparison:
     other: float | None
     compared: ComparedSeries
     pair: Pair
-
-
-@dataclass(frozen=True, kw_only=True)
-class CostComparison:
-    """Speed or memory of both sides; None where it was not measured."""
-
-    name: str
-    base: float | None
-    other: float | None
-    more_is_better: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,6 +93,8 @@ class Comparison:
     costs: tuple[CostComparison, ...]
     apart: Mapping[str, str] = field(default_factory=dict)
     """Metrics left out, since the two sides were scored by different versions of a scorer -> what differs."""
+    run_costs: tuple[CostComparison, ...] = ()
+    """What the two runs cost, with all their models; judging apart."""
 
     @property
     def incomplete(self) -> int:
@@ -167,8 +174,9 @@ def compare_sides(base: Side, other: Side) -> Comparison:
         notices=(*_notices(base, other), *apart_notice(apart, base.report, other.report)),
         metrics=tuple(_adjusted(metric, adjusted[metric.metric], len(quality)) for metric in quality),
         measures=tuple(metric for metric in metrics if metric.scale.direction is Direction.NONE),
-        costs=(*_costs(base.model, other.model), *_dollars(base, other)),
+        costs=(*speeds_and_memory(base.model, other.model), *dollars(base.dollars, other.dollars, shared)),
         apart=apart,
+        run_costs=run_dollars(base.report, other.report),
     )
 
 
@@ -217,14 +225,16 @@ def _notices(base: Side, other: Side) -> list[str]:
     ]
     if base.model.input.name == other.model.input.name and base.model.input.digest != other.model.input.digest:
         notices.append("The model's file changed between the two runs.")
+    notices += _answered_unlike(base, other)
     notices += _asked_unlike(base, other)
     layouts = [layouts_of(side.report.jobs, side.model.name) for side in (base, other)]
     if all(layouts) and layouts[0] != layouts[1]:
         words = " / ".join(" and ".join(sorted(each)) for each in layouts)
         notices.append(f"Their likelihoods were computed in different layouts, whose sums differ by rounding: {words}.")
-    if _unlike_probes(base.model, other.model):
+    if unlike_probes(base.model, other.model):
         notices.append("Their speed probes were made in different ways and are not compared; `--probe` makes new ones.")
     notices += _loaded_unlike(base.model, other.model)
+    notices += _held_unlike(base.report, other.report)
     differ = [
         name
         for name, uses in base.model.parameters.items()
@@ -233,6 +243,17 @@ def _notices(base: Side, other: Side) -> list[str]:
     if differ:
         notices.append(f"They were sampled differently: {', '.join(differ)}.")
     return notices
+
+
+def _answered_unlike(base: Side, other: Side) -> Iterator[str]:
+    """Whether an endpoint names the model otherwise than before: what answers may be another one."""
+    name = base.model.input.name
+    before, after = (names_of(side.report.answers, name) for side in (base, other))
+    if other.model.input.name == name and before is not None and after is not None and before != after:
+        yield (
+            f"The endpoint of {name} names what answered otherwise: {before} in {base.report.provenance.name}, {after} "
+            f"in {other.report.provenance.name}. It may be another model."
+        )
 
 
 def _asked_unlike(base: Side, other: Side) -> Iterator[str]:
@@ -260,6 +281,29 @@ def _loaded_unlike(base: ModelReport, other: ModelReport) -> Iterator[str]:
     before, after = ({_loaded(load) for load in model.input.loads} for model in (base, other))
     if before and after and before != after:
         yield f"They were loaded differently: {' and '.join(sorted(before))} / {' and '.join(sorted(after))}."
+    held = any(use.value is not None for model in (base, other) for use in _uses_of_grammars(model))
+    engines = [{load.grammar_engine for load in model.input.loads} for model in (base, other)]
+    if held and all(engines) and engines[0] != engines[1]:
+        yield f"Their replies were held to schemas or grammars by {_other_engines(*engines)}."
+
+
+def _uses_of_grammars(model: ModelReport) -> Iterator[ParameterUse]:
+    for name in ("grammar", "json_schema"):
+        yield from model.parameters.get(name, ())
+
+
+def _held_unlike(base: RunReport, other: RunReport) -> Iterator[str]:
+    """The same of judges, whose verdicts are held to a schema always."""
+    before, after = (report.judging.bench.grammar_engines if report.judging else {} for report in (base, other))
+    for judge in sorted(before.keys() & after.keys()):
+        if before[judge] != after[judge]:
+            engines = _other_engines(before[judge], after[judge])
+            yield f"The verdicts of judge {judge} were held to their schema by {engines}."
+
+
+def _other_engines(before: Collection[str], after: Collection[str]) -> str:
+    names = " / ".join(" and ".join(sorted(engines)) for engines in (before, after))
+    return f"different engines ({names}), by which the same seed gives other texts"
 
 
 def _loaded(load: LoadFacts) -> str:
@@ -268,45 +312,3 @@ def _loaded(load: LoadFacts) -> str:
 
 def _values(uses: Sequence[object]) -> set[str]:
     return {repr(getattr(use, "value", None)) for use in uses}
-
-
-def _unlike_probes(base: ModelReport, other: ModelReport) -> bool:
-    """Whether each has a probe, made in another way."""
-    before, after = base.resources.probe, other.resources.probe
-    return before is not None and after is not None and before.kind is not after.kind
-
-
-def _dollars(base: Side, other: Side) -> tuple[CostComparison, ...]:
-    """What endpoints are paid for a conversation; left out where neither side is at one, None for the other side."""
-    costs = [
-        {cost.model: cost.usd_per_job for cost in side.report.costs if cost.role == "replies"} for side in (base, other)
-    ]
-    names = [side.model.input.name for side in (base, other)]
-    if all(name not in cost for name, cost in zip(names, costs, strict=True)):
-        return ()
-    each = [cost.get(name) for name, cost in zip(names, costs, strict=True)]
-    return (CostComparison(name="US dollars a conversation", base=each[0], other=each[1], more_is_better=False),)
-
-
-def _costs(base: ModelReport, other: ModelReport) -> tuple[CostComparison, ...]:
-    before, after = base.resources, other.resources
-    probes = (None, None) if _unlike_probes(base, other) else (before.probe, after.probe)
-    decode, prefill = (
-        [None if probe is None else getattr(probe, name) for probe in probes]
-        for name in ("decode_tokens_per_s", "prefill_tokens_per_s")
-    )
-    turns = [model.total.speed.decode_tokens_per_s for model in (base, other)]
-    return (
-        CostComparison(name="turns: decode, tokens/s", base=turns[0], other=turns[1], more_is_better=True),
-        CostComparison(name="probe: decode, tokens/s", base=decode[0], other=decode[1], more_is_better=True),
-        CostComparison(name="probe: prefill, tokens/s", base=prefill[0], other=prefill[1], more_is_better=True),
-        CostComparison(
-            name="process memory, bytes",
-            base=before.process_peak_bytes,
-            other=after.process_peak_bytes,
-            more_is_better=False,
-        ),
-        CostComparison(
-            name="GPU memory, bytes", base=before.gpu_peak_bytes, other=after.gpu_peak_bytes, more_is_better=False
-        ),
-    )

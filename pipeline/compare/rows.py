@@ -36,9 +36,9 @@ def metric_rows(comparison: Comparison) -> list[list[str]]:
 
 
 def cost_rows(comparison: Comparison) -> list[list[str]]:
-    """Speed and memory, with the change of the other against the base."""
+    """Speed, memory and money, with the change of the other against the base."""
     rows = []
-    for cost in comparison.costs:
+    for cost in (*comparison.costs, *comparison.run_costs):
         show: Callable[[float], str] = usd_text if "dollars" in cost.name else fmt.number
         show = (lambda value: fmt.size(int(value))) if "bytes" in cost.name else show
         values = [fmt.number(None) if value is None else show(value) for value in (cost.base, cost.other)]
@@ -74,4 +74,5 @@ def comparison_json(comparison: Comparison) -> dict[str, Any]:
         "notices": [plain_numbers(notice) for notice in comparison.notices],
         "metrics": [row(metric) for metric in (*comparison.metrics, *comparison.measures)],
         "costs": [asdict(cost) for cost in comparison.costs],
+        "run_costs": [asdict(cost) for cost in comparison.run_costs],
     }

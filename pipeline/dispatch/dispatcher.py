@@ -29,7 +29,7 @@ from nightjar.jobs.money.spending import settle_lost
 from nightjar.jobs.mongo import Database, DatabaseError
 from nightjar.jobs.periodic import board, ended, every
 from nightjar.jobs.queue import Doorbell
-from nightjar.jobs.redis_in_use import RedisInUse
+from nightjar.jobs.redis_in_use import RedisInUse, mongo_in_use
 from nightjar.jobs.routing.handing_on import leave_paused_endpoints
 from nightjar.jobs.runs.removal import finish_removals
 from nightjar.jobs.schema import SCHEMA_EVERY_S
@@ -78,7 +78,7 @@ class Dispatcher:
         self._settings = settings
         self._standby = standby
         self._name = f"dispatcher-{random.getrandbits(48):x}"  # a name, not a secret
-        self._redis = RedisInUse(doorbell=doorbell, database=database)
+        self._redis = RedisInUse(doorbell=doorbell, database=database, mongo=mongo_in_use(settings))
         self._ringer = Ringer(database, doorbell)
         self._embedder = embedder
         self._index = None if embedder is None else IndexRefresher(embedder, self._name, database)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from typing import Any, NamedTuple
 
 from nightjar.jobs.documents import Run
@@ -52,6 +53,7 @@ async def read_verdicts_of(run: Run, database: Database, sequences: Iterable[Pro
         prompt_digest=prompt_digest(rubric),
         panel=panel,
         files=await known_files(run, panel.judges, database),
+        grammar_engines=_grammar_engines(run, panel.judges),
         against=against.name if against else judging.against,
         verdicts=_verdicts(rubric, raws) if rubric.method is Method.POINTS else {},
         pairs=pairs,
@@ -59,6 +61,12 @@ async def read_verdicts_of(run: Run, database: Database, sequences: Iterable[Pro
         unreferenced=_unreferenced(rubric, sequences),
         checkups=checkups,
     )
+
+
+def _grammar_engines(run: Run, judges: Iterable[str]) -> dict[str, frozenset[str]]:
+    local = [model for model in chain(run.models, run.helpers) if model.facts is None or model.facts.remote is None]
+    engines = {model.name: frozenset(load.grammar_engine for load in model.loads) for model in local}
+    return {judge: engines[judge] for judge in judges if engines.get(judge)}
 
 
 async def read_checkups(run: Run, database: Database) -> tuple[Checkup, ...]:

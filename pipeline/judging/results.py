@@ -36,6 +36,8 @@ class JudgeResults:
     panel: Panel = NOBODY
     files: Mapping[str, str] = field(default_factory=dict)
     """Judge -> digest of its file, if known."""
+    grammar_engines: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """Judge -> what held its verdicts to the schema in this run, if known; none for one at an endpoint."""
     against: str | None = None
     """Name of the run that replies were compared with."""
     verdicts: Mapping[JudgedAt, Mapping[str, list[Verdict]]] = field(default_factory=dict)

@@ -37,6 +37,23 @@ async def judge_again(
     The judging before counts until this one is complete. `against`: the run that a pairwise rubric compares with.
     Raises UsageError, UnknownNameError, ModelError.
     """
+    asked = await check_again(
+        run, judges, rubric, database, known_models=known_models, self_judging=self_judging, against=against
+    )
+    return await begin_judging(run, asked, database)
+
+
+async def check_again(
+    run: Run,
+    judges: Sequence[str],
+    rubric: Mapping[str, Any] | None,
+    database: Database,
+    *,
+    known_models: Sequence[str] = (),
+    self_judging: bool = False,
+    against: Run | None = None,
+) -> Judging:
+    """What `judge_again` would begin. Raises what it raises."""
     if run.status is not RunStatus.DONE:
         raise UsageError(f"Run {run.name!r} is {run.status}; only a run that is DONE can be judged.")
     run.check_transcripts()
@@ -45,14 +62,13 @@ async def judge_again(
     judges = list(dict.fromkeys(judges))
     panel = await panel_of(run, judges, database, self_judging=self_judging, against=against)
     _check_work(run, read_rubric(stored), panel, against)
-    asked = Judging(
+    return Judging(
         number=len(run.judging.passes) + 1,
         judges=judges,
         rubric=stored,
         self_judging=self_judging,
         against=against.id if against else None,
     )
-    return await begin_judging(run, asked, database)
 
 
 async def start_check(
@@ -71,6 +87,38 @@ async def start_check(
     A DONE run is JUDGING until the check has finished; on an active run it is planned after the other work.
     Raises UsageError, UnknownNameError, ModelError.
     """
+    asked = await plan_check(
+        run,
+        judges,
+        rubric,
+        database,
+        seed=seed,
+        sequences=sequences,
+        known_models=known_models,
+        self_judging=self_judging,
+    )
+    return await begin_check(run, asked, database)
+
+
+async def begin_check(run: Run, check: JudgeCheck, database: Database, *, budget: float | None = None) -> Run:
+    """Has the check done. `budget`: the run's, from now on; None: it stays as it is. Raises UsageError."""
+    change = {"judging.check": check.model_dump(mode="python"), "judging.planned": False}
+    more = {} if budget is None else {"budget": budget, "budget_reached": None}
+    return await _to_judging(run, change | more, database)
+
+
+async def plan_check(
+    run: Run,
+    judges: Sequence[str],
+    rubric: Mapping[str, Any] | None,
+    database: Database,
+    *,
+    seed: int | None = None,
+    sequences: int = CHECKED_SEQUENCES,
+    known_models: Sequence[str] = (),
+    self_judging: bool = False,
+) -> JudgeCheck:
+    """What `start_check` would have done. Raises what it raises."""
     run.check_transcripts()
     judges = list(dict.fromkeys(judges or run.judging.judges))
     if run.status not in CHECKABLE:
@@ -83,14 +131,13 @@ async def start_check(
     stored = await _rubric_of(run, rubric, database)
     panel = await panel_of(run, judges, database, self_judging=self_judging)
     _check_seats(run, panel, [(model.name,) for model in run.models])
-    check = JudgeCheck(
+    return JudgeCheck(
         judges=judges,
         rubric=stored,
         seed=run.seed if seed is None else seed,
         sequences=sequences,
         self_judging=self_judging,
     )
-    return await _to_judging(run, {"check": check.model_dump(mode="python"), "planned": False}, database)
 
 
 async def _rubric_of(run: Run, given: Mapping[str, Any] | None, database: Database) -> dict[str, Any]:
@@ -162,9 +209,9 @@ async def _to_judging(run: Run, change: Mapping[str, Any], database: Database) -
 
     Raises UsageError where somebody else was quicker.
 
-    `change`: fields of `Run.judging`.
+    `change`: fields of the run.
     """
-    more: dict[str, Any] = {f"judging.{name}": value for name, value in change.items()}
+    more = dict(change)
     if run.status is RunStatus.DONE:
         more |= {"status": RunStatus.JUDGING, "status_reason": None}
     moved = await database.runs.update_one({"_id": run.id, "status": run.status}, {"$set": more})

@@ -36,10 +36,10 @@ async def write_judging(run: Run, database: Database) -> int:
     written = 0
     judging, check = run.judging.wanted, run.judging.check
     if judging is not None and judging.rubric is not None:
-        batches = _judging(run, judging, judging.rubric, database)
+        batches = judging_batches(run, judging, judging.rubric, database)
         written += await _write(run, judging.rubric, batches, run.jobs_total, database, judging)
     if check is not None and not check.planned:
-        batches = _checking(run, check, database)
+        batches = check_batches(run, check, database)
         written += await _write(run, check.rubric, batches, run.jobs_total + written, database)
     return written
 
@@ -57,7 +57,8 @@ async def mark_planned(run: Run, database: Database) -> None:
     await database.runs.update_one(query, {"$set": planned})
 
 
-async def _judging(run: Run, judging: Judging, data: Mapping[str, Any], database: Database) -> Batches:
+async def judging_batches(run: Run, judging: Judging, data: Mapping[str, Any], database: Database) -> Batches:
+    """The judge jobs of a judging by a stored rubric, whether or not they are written already."""
     rubric = read_rubric(data, f"the rubric of run {run.name}")
     against = await get_whole_run(judging.against) if judging.against else None
     panel = await panel_of(run, judging.judges, database, self_judging=judging.self_judging, against=against)
@@ -70,7 +71,8 @@ async def _judging(run: Run, judging: Judging, data: Mapping[str, Any], database
             yield plan_pairs(run.id, pairs, rubric, panel)
 
 
-async def _checking(run: Run, check: JudgeCheck, database: Database) -> Batches:
+async def check_batches(run: Run, check: JudgeCheck, database: Database) -> Batches:
+    """The judge jobs of a check, whether or not they are written already."""
     rubric = read_rubric(check.rubric, f"the rubric of run {run.name}'s check")
     panel = await panel_of(run, check.judges, database, self_judging=check.self_judging)
     wanted = taken_sequences(run.asked, check.seed, check.sequences)

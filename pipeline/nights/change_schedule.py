@@ -1,4 +1,4 @@
-"""What a person does to a schedule that is there: pauses and resumes it, edits it, runs it now."""
+"""What a person does to a schedule that is there: pauses and resumes it, edits it, runs it now, removes it."""
 
 from __future__ import annotations
 
@@ -36,6 +36,11 @@ async def resume_schedule(name: str, database: Database) -> bool:
     """Ticks that came while it was paused are not missed ones: the first tick ahead is its next."""
     fresh: Row = {"last_tick": await database.now(), "claimed_tick": None, "waiting_for": None}
     return await _switch(name, True, fresh, database)
+
+
+async def remove_schedule(name: str) -> None:
+    """It makes no run any more; those that it made stay. Raises UnknownNameError."""
+    await (await find_schedule(name)).delete()
 
 
 async def _switch(name: str, enabled: bool, changes: Row, database: Database) -> bool:

@@ -18,6 +18,7 @@ from nightjar.jobs.routing.routed import FrozenPolicy
 from nightjar.jobs.sequences import PLAIN
 from nightjar.jobs.variants import Contestant
 from nightjar.pipeline.judging.start import check_judges
+from nightjar.pipeline.runs.judging_cost import expected_of_run
 from nightjar.pipeline.runs.remote_plan import (
     PlannedSequence,
     check_budget,
@@ -53,12 +54,28 @@ async def check_models(
     facts = await known_facts(models, {*request.known_models, *request.paths}, database)
     for model in facts.values():
         check_kind(model, sequences)
+    await check_tools(facts.values(), sequences, database)
     await check_judges(request.judges, {*request.known_models, *request.paths}, database)
     if request.embed_model is not None:
         await check_embedder(request.embed_model, {*request.known_models, *request.paths}, database)
     if request.fidelity_to is not None:
         await check_fidelity(request, facts, sequences, database)
     return facts
+
+
+async def check_tools(facts: Iterable[ModelFacts], sequences: Iterable[SequenceRef], database: Database) -> None:
+    """Raises ModelError where a model that a worker loads would be given tools to call."""
+    local = next((model.name for model in facts if model.source is not ModelSource.REMOTE), None)
+    if local is None:
+        return
+    documents = sorted({sequence.document for sequence in sequences})
+    with_tools = {"_id": {"$in": documents}, "sequence.tools.0": {"$exists": True}}
+    found = await database.raw["sequences"].find_one(with_tools, {"sequence.id": 1})
+    if found is not None:
+        raise ModelError(
+            f"Sequence {found['sequence']['id']!r} has `tools`, and {local!r} is loaded here: only models at endpoints "
+            "are given tools so far. Leave that model out, or choose sequences without tools (--only)."
+        )
 
 
 async def check_fidelity(
@@ -227,9 +244,10 @@ async def check_endpoints(
     routes = await read_routes(run, sequences)
     notes = [shares_sentence(each.name, each.policy, routes[each.name]) for each in run.models if each.policy]
     asked = {name: facts[name] for name in dict.fromkeys((*request.models, *run.candidates)) if name in facts}
+    judging = [each.sentence() for each in await expected_of_run(run, sequences, asked, database)]
     remote = {name: model for name, model in asked.items() if model.remote is not None}
     if not remote:
-        return notes
+        return [*notes, *judging]
     planned = await read_planned(sequences, database)
     for name, model in remote.items():
         assert model.remote is not None
@@ -243,7 +261,7 @@ async def check_endpoints(
             below, price = model.registry_parameters, model.remote.price
             for whose, theirs in planned_shares(name, request.models, routes, planned).items():
                 notes.append(expected_cost(whose, price, theirs, layers, below=below, repeats=run.repeats).sentence())
-    return notes
+    return [*notes, *judging]
 
 
 def layers_above(run: Run, model: str) -> list[dict[str, Any]]:

@@ -4,6 +4,7 @@ Pure.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -27,7 +28,7 @@ class PlannedSequence:
     id: str
     mode: Mode
     given_chars: int
-    """Of the system prompt, documents and fixed messages, which every turn is given again."""
+    """Of the system prompt, documents, fixed messages and tools, which every turn is given again."""
     prompt_chars: tuple[int, ...]
     asked: tuple[Mapping[str, Any], ...]
     """The parameters that suite and turn set, a mapping a turn."""
@@ -42,6 +43,7 @@ def planned_sequence(stored: Mapping[str, Any]) -> PlannedSequence:
     """From a stored sequence."""
     given = [stored.get("system") or "", *(document["text"] for document in stored.get("documents", ()))]
     given += [message.get("text", "") for message in stored.get("messages", ())]
+    given += [json.dumps(tool) for tool in stored.get("tools", ())]
     own = stored.get("parameters", {})
     return PlannedSequence(
         id=stored["id"],
@@ -121,7 +123,7 @@ def check_budget(budget: float | None, models: Iterable[ModelFacts]) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class ExpectedCost:
-    """Of one model's replies in a run, in US dollars. Judging is not in it."""
+    """Of one model's replies in a run, in US dollars; what judging them costs is expected by itself."""
 
     model: str
     usd: float
@@ -130,8 +132,9 @@ class ExpectedCost:
     def sentence(self) -> str:
         """With its assumptions."""
         return (
-            f"{self.model} will cost about {usd_text(self.usd)}, assuming {CHARS_PER_TOKEN} characters a token and "
-            f"replies of up to {ASSUMED_REPLY_TOKENS} tokens; {usd_text(self.most_usd)} if all use their max_tokens."
+            f"{self.model} will cost about {usd_text(self.usd)} for its replies, assuming {CHARS_PER_TOKEN} characters "
+            f"a token and replies of up to {ASSUMED_REPLY_TOKENS} tokens; {usd_text(self.most_usd)} if all use their "
+            "max_tokens."
         )
 
 
@@ -143,16 +146,17 @@ def expected_cost(
     *,
     below: Mapping[str, Any],
     repeats: int,
+    reply_tokens: int = ASSUMED_REPLY_TOKENS,
 ) -> ExpectedCost:
     """What a model's replies will cost, one conversation for each sequence, layer and repeat.
 
-    `below`: the registry's parameters, under those of suite and turn.
+    `below`: the registry's parameters, under those of suite and turn. `reply_tokens`: what a reply is assumed to have.
     """
     about = most = 0.0
     for sequence in sequences:
         for above in layers:
             limits = reply_limits(sequence, above, below)
-            about += sum(map(price.cost, _uses(sequence, [min(ASSUMED_REPLY_TOKENS, limit) for limit in limits])))
+            about += sum(map(price.cost, _uses(sequence, [min(reply_tokens, limit) for limit in limits])))
             most += sum(map(price.cost, _uses(sequence, limits)))
     return ExpectedCost(model=name, usd=about * repeats, most_usd=most * repeats)
 

@@ -55,6 +55,11 @@ class _Steps(threading.local):
             raise UndecidedError(f"the schema takes more than {MOST_STEPS:,} steps on this reply")
 
 
+def check_json_schema(schema: Any) -> None:
+    """Raises ValueError for what is no JSON Schema, too large a one, or one that cannot be checked in bounded steps."""
+    _validator(schema, _Steps())
+
+
 def _validator(schema: Any, steps: _Steps) -> Any:
     from jsonschema import SchemaError, validators
     from referencing import Registry

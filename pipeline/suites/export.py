@@ -15,7 +15,7 @@ from nightjar.pipeline.suites.yaml_text import reads_as_text
 
 _ODD_BREAKS = "\r\x85\u2028\u2029\ufeff"
 """YAML 1.1 takes these for line breaks, or drops them, unless they are escaped."""
-_SHARED = ("mode", "system", "messages", "parameters", "measures")
+_SHARED = ("mode", "system", "messages", "parameters", "measures", "tools")
 
 
 def export_yaml(content: SuiteContent) -> str:
@@ -56,6 +56,7 @@ def _sequence(sequence: Sequence) -> dict[str, Any]:
         "documents": [document.model_dump() for document in sequence.documents],
         "perplexity": sequence.text_rule.model_dump(mode="json") if sequence.text_rule else None,
         "averages": sequence.averages,
+        "tools": [dict(tool) for tool in sequence.tools],
         "turns": [_turn(turn) for turn in sequence.turns],
     }
 

@@ -31,6 +31,7 @@ from nightjar.pipeline.suites.given_texts import (
     sequence_problems,
     usual_delimiter,
 )
+from nightjar.pipeline.suites.given_tools import tools_problem
 from nightjar.pipeline.suites.located import Located, Path, field_errors
 from nightjar.pipeline.suites.native_file import (
     OWN_POOL,
@@ -228,8 +229,11 @@ class _Builder:
             messages=messages,
             text_rule=text_rule,
             averages=self._averages(part, path),
+            tools=tuple(self.suite.tools if part.tools is None else part.tools),
             withheld=self.suite.withheld,
         )
+        if (misplaced := tools_problem(sequence.tools, mode, scored=sequence.scored)) is not None:
+            raise self.source.error((*path, "tools"), misplaced)
         if sequence.withheld and (reason := withheld_problem(sequence)) is not None:
             raise self.source.error(("withheld",), reason)
         for index, variant in enumerate(self.variants):

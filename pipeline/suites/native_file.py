@@ -30,6 +30,7 @@ from nightjar.pipeline.scoring.checks import known_checks
 from nightjar.pipeline.scoring.installed import validate_measure
 from nightjar.pipeline.scoring.listing import check_metric
 from nightjar.pipeline.suites.content import NAME_PATTERN
+from nightjar.pipeline.suites.given_tools import Tools
 
 FORMAT_VERSION = 1
 AVERAGE_PATTERN = r"^[\w.-]+\.[A-Za-z0-9][A-Za-z0-9_-]{0,59}$"
@@ -297,6 +298,7 @@ class SequencePart(Part):
     delimiter: str | None = Field(None, description="In the place of the suite's.")
     examples: ExamplesPart | None = Field(None, description="In the place of the suite's; null: none.")
     perplexity: PerplexityPart | None = Field(None, description="In the place of the suite's.")
+    tools: Tools | None = Field(None, description="In the place of the suite's; [] takes none.")
     averages: dict[Annotated[str, Field(pattern=AVERAGE_PATTERN)], Tag] = Field(
         default={}, description="Averages that it is counted in, METRIC.NAME, with its part of each."
     )
@@ -356,6 +358,7 @@ class SuitePart(Part):
     )
     examples: ExamplesPart | None = None
     perplexity: PerplexityPart | None = Field(None, description="How texts are scored, with `mode: perplexity`.")
+    tools: Tools = Field(default=[], description="Functions that models at endpoints may call.")
     averages: list[AveragePart] = Field(default=[], description="Metrics summed up over parts.")
     withheld: bool = Field(
         default=False, description="Whether its questions are shown to nobody: given texts in plain text only."

@@ -64,17 +64,12 @@ def list_(as_json: Json = False) -> None:
 @app.command()
 def clear(suite: SuiteName) -> None:
     """Forget a suite's baseline; the run stays. Example: nightjar baseline clear mt-bench"""
-    from nightjar.config.errors import UnknownNameError
-    from nightjar.jobs.nights.documents import Baseline
+    from nightjar.jobs.nights.baselines import clear_baseline
     from nightjar.scripts.session import open_session, run_async
 
     async def forget() -> None:
-        async with open_session():
-            baseline = await Baseline.get(suite)
-            if baseline is None:
-                known = [other.id for other in await Baseline.find_all().to_list()]
-                raise UnknownNameError("baseline of suite", suite, known)
-            await baseline.delete()
+        async with open_session() as session:
+            await clear_baseline(suite, session.database)
 
     run_async(forget())
     print(plain(f"Suite {suite!r} no longer has a baseline."))

@@ -29,7 +29,7 @@ async def _dispatch() -> None:
     from nightjar.config.deadline import heed
     from nightjar.config.settings import load_settings
     from nightjar.config.stopping import end_signals
-    from nightjar.jobs.redis_in_use import RedisInUse
+    from nightjar.jobs.redis_in_use import RedisInUse, mongo_in_use
     from nightjar.pipeline.dispatch.dispatcher import Dispatcher
     from nightjar.pipeline.scoring.plugins import user_scorers
     from nightjar.workers.embedder.client import embedder_opener
@@ -39,6 +39,7 @@ async def _dispatch() -> None:
     for signum in end_signals():
         heed(signum, stop.set, lambda: GONE_S)
     async with open_session(redis=True, service=True) as session:
-        await RedisInUse(doorbell=session.doorbell, database=session.database).begin()
+        mongo = mongo_in_use(session.settings)
+        await RedisInUse(doorbell=session.doorbell, database=session.database, mongo=mongo).begin()
         embedder = embedder_opener(session.settings)
         await Dispatcher(session.database, session.doorbell, session.settings, embedder=embedder).run(stop)

@@ -18,6 +18,7 @@ from nightjar.scripts.views.output import Json, console, emit_json, plain, table
 
 if TYPE_CHECKING:
     from nightjar.jobs.documents import Run
+    from nightjar.pipeline.runs.judging_cost import ExpectedJudging
     from nightjar.scripts.evaluation import WorkerFlags
     from nightjar.scripts.session import Session
     from nightjar.scripts.views.wait import Ended
@@ -48,6 +49,14 @@ Elsewhere = Annotated[
     typer.Option("--enqueue", help="Leave it to workers of the judges; no model is loaded here."),
 ]
 Wait = Annotated[bool, typer.Option("--wait", help="The same, and wait until it is done.")]
+Budget = Annotated[
+    float | None,
+    typer.Option(metavar="USD", help="Send nothing more to endpoints where this judging could cost more than this."),
+]
+CheckBudget = Annotated[
+    float | None,
+    typer.Option("--budget", metavar="USD", help="Send nothing more to endpoints where this could cost more."),
+]
 Gpu = Annotated[str | None, typer.Option(help="Card UUID or index, none for the CPU; default: all cards.")]
 
 
@@ -65,6 +74,7 @@ def run(
     gpu: Gpu = None,
     elsewhere: Elsewhere = False,
     wait: Wait = False,
+    budget: Budget = None,
     as_json: Json = False,
 ) -> None:
     """Judge a finished run by a rubric, everything in one terminal; no reply is generated.
@@ -74,7 +84,10 @@ def run(
     Example: nightjar judge nightly-2026-11-21 --rubric rubric.yaml --judge qwen3-8b
     """
     from nightjar.jobs.lookup import find_run
-    from nightjar.pipeline.judging.start import judge_again
+    from nightjar.jobs.money.spending import set_budget
+    from nightjar.jobs.runs.judging_moves import begin_judging
+    from nightjar.pipeline.judging.start import check_again
+    from nightjar.pipeline.runs.judging_cost import ExpectedJudging, expected_again
 
     given = _read(rubric)
     how = _How(here=not (elsewhere or wait), wait=wait, flags=_flags(gpu, load), as_json=as_json)
@@ -83,9 +96,10 @@ def run(
         other = await find_run(against, session.database) if against else None
         entries = await how.take(judges, session)
         names = [entry.name for entry in entries]
-        judged, begun_by = target, target.judging.under_way
+        whole = await _whole_budget(target, budget, names, session)
+        judged, begun_by, expected = target, target.judging.under_way, list[ExpectedJudging]()
         if begun_by is None or begun_by.judges != names or given is not None:
-            judged = await judge_again(
+            asked = await check_again(
                 target,
                 names,
                 given,
@@ -94,9 +108,14 @@ def run(
                 self_judging=self_judging,
                 against=other,
             )
+            expected = await expected_again(target, asked, session.database)
+            _say_expected(expected)
+            judged = await begin_judging(target, asked, session.database, budget=whole)
+        elif whole is not None:
+            await set_budget(target.id, whole, session.database)
         said = f"Run {judged.name!r} is {judged.status}: a dispatcher plans the judging, see `nightjar status`."
         begun = await _follow(judged, entries, said, session, how)
-        return await _tell_judging(begun, session, how)
+        return await _tell_judging(replace(begun, expected=tuple(expected)), session, how)
 
     _exit_for(run, judge)
 
@@ -117,6 +136,7 @@ def check(
     gpu: Gpu = None,
     elsewhere: Elsewhere = False,
     wait: Wait = False,
+    budget: CheckBudget = None,
     as_json: Json = False,
 ) -> None:
     """Can the judges tell real replies from shuffled, truncated and off-topic ones? One that can't ranks nothing.
@@ -124,7 +144,8 @@ def check(
     Exit code 1 where one can't. Example: nightjar judge check nightly --judge qwen3-8b
     """
     from nightjar.jobs.states import RunStatus
-    from nightjar.pipeline.judging.start import start_check
+    from nightjar.pipeline.judging.start import begin_check, plan_check
+    from nightjar.pipeline.runs.judging_cost import expected_check
 
     given = _read(rubric)
     options: dict[str, Any] = {"self_judging": self_judging, "sequences": sequences, "seed": seed}
@@ -136,10 +157,14 @@ def check(
         entries = await asking.take(judges or target.judging.judges, session)
         names = [entry.name for entry in entries]
         known = (*_here(session), *names)
-        asked = await start_check(target, names, given, session.database, known_models=known, **options)
+        whole = await _whole_budget(target, budget, names, session)
+        wanted = await plan_check(target, names, given, session.database, known_models=known, **options)
+        expected = await expected_check(target, wanted, session.database)
+        _say_expected(expected)
+        asked = await begin_check(target, wanted, session.database, budget=whole)
         what = "real and spoilt replies, and replies that ask for a good verdict"
         said = f"Run {asked.name!r} is {asked.status}: {', '.join(names)} will be asked about {what}."
-        begun = await _follow(asked, entries, said, session, asking)
+        begun = replace(await _follow(asked, entries, said, session, asking), expected=tuple(expected))
         return await _tell_check(begun, session, as_json=as_json)
 
     _exit_for(run, start)
@@ -180,6 +205,8 @@ class Begun:
     missing: list[str]
     """The judges that no worker holds, or that could not be served here."""
     ended: Ended | None
+    expected: tuple[ExpectedJudging, ...] = ()
+    """What judges at endpoints were expected to cost."""
 
     def json(self) -> dict[str, Any]:
         """For --json."""
@@ -187,10 +214,30 @@ class Begun:
         return {
             "run": {"id": self.run.id, "name": self.run.name, "status": status, **self._numbers()},
             "without_worker": self.missing,
+            "expected_cost": self.expected_rows(),
         }
+
+    def expected_rows(self) -> list[dict[str, Any]]:
+        """For --json."""
+        names = ("judge", "verdicts", "usd", "most_usd")
+        return [{name: getattr(each, name) for name in names} for each in self.expected]
 
     def _numbers(self) -> dict[str, int | None]:
         return (self.run if self.ended is None else self.ended.run).judging.numbers()
+
+
+async def _whole_budget(run: Run, budget: float | None, judges: Sequence[str], session: Session) -> float | None:
+    """The run's budget where its judges may cost so much more than it has cost so far. Raises UsageError."""
+    from nightjar.jobs.money.spending import spent_so_far
+    from nightjar.pipeline.runs.judging_cost import check_judges_budget
+
+    await check_judges_budget(budget, judges, session.database)
+    return None if budget is None else await spent_so_far(run.id, session.database) + budget
+
+
+def _say_expected(expected: Sequence[ExpectedJudging]) -> None:
+    for each in expected:
+        print(plain(f"nightjar: {each.sentence()}"), file=sys.stderr)
 
 
 async def _follow(run: Run, judges: Sequence[_Judge], said: str, session: Session, how: _How) -> Begun:
@@ -229,7 +276,9 @@ async def _tell_judging(begun: Begun, session: Session, how: _How) -> bool:
     elif how.here and ended is not None and ended.run.status is RunStatus.DONE:
         report, paths, _ = await finish(ended.run, ["html"], session.settings.reports_dir, session)
         if how.as_json:
-            emit_json(report_row(report, paths) | {"without_worker": begun.missing})
+            emit_json(
+                report_row(report, paths) | {"without_worker": begun.missing, "expected_cost": begun.expected_rows()}
+            )
         else:
             show(ended.run, report, paths, as_json=False)
     elif how.as_json:
@@ -251,7 +300,8 @@ def _lost(begun: Begun) -> str | None:
     judging = after.passes[asked.number - 1]
     if judging.status is JudgingStatus.COMPLETE:
         return None
-    how = f"failed: {judging.reason}" if judging.status is JudgingStatus.FAILED else "was cancelled"
+    how = "failed" if judging.status is JudgingStatus.FAILED else "was cancelled"
+    how += f": {judging.reason}" if judging.reason not in (None, "cancelled") else ""
     now = "its replies, which are not judged" if after.shown is None else f"judging {after.shown}"
     return f"nightjar: judging {judging.number} {how}. Run {begun.run.name!r} is DONE by {now}, as before."
 

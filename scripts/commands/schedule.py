@@ -180,12 +180,12 @@ def run(name: Annotated[str, typer.Argument(help="The schedule's name.")], as_js
 @app.command()
 def rm(name: Annotated[str, typer.Argument(help="The schedule's name.")]) -> None:
     """Remove a schedule; its runs stay. Example: nightjar schedule rm nightly"""
-    from nightjar.pipeline.nights.change_schedule import find_schedule
+    from nightjar.pipeline.nights.change_schedule import remove_schedule
     from nightjar.scripts.session import open_session, run_async
 
     async def remove() -> None:
         async with open_session():
-            await (await find_schedule(name)).delete()
+            await remove_schedule(name)
 
     run_async(remove())
     print(plain(f"Removed schedule {name!r}."))

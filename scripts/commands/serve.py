@@ -106,6 +106,18 @@ def check_installed() -> None:
         )
 
 
+async def _refuse_a_mongo_of_its_own(session: Session) -> None:
+    """Raises SettingsError where others use this Redis with another MongoDB: the page would show an empty one. Another
+    Redis than theirs is shown in the page.
+    """
+    from nightjar.config.errors import SettingsError
+    from nightjar.jobs.redis_in_use import mongo_in_use, other_in_use
+
+    mongo = mongo_in_use(session.settings)
+    if mongo.alone and (why := await other_in_use(session.doorbell, session.database, mongo)) is not None:
+        raise SettingsError(why)
+
+
 async def _serve(listening: Listening, *, beside: tuple[str, ...] | None, open_: bool) -> None:
     """`beside`: flags of the worker beside it; None: there is none."""
     from nightjar.config.deadline import heed
@@ -126,6 +138,7 @@ async def _serve(listening: Listening, *, beside: tuple[str, ...] | None, open_:
     for signum in end_signals():
         heed(signum, stop.set, lambda: load_settings().drain_s + GONE_S)
     async with open_session(redis=True, service=True, log_file="serve.log") as session, AsyncExitStack() as stack:
+        await _refuse_a_mongo_of_its_own(session)
         listener = listen_at(listening.host, listening.port)
         stack.callback(listener.close)
         arrival = await Arrival.prepare(session.settings.home, listener.getsockname()[1])

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from nightjar.jobs.status.transcript import ShownTranscript
     from nightjar.jobs.variants import Contestant
     from nightjar.pipeline.report.data.run_report import RunReport
+    from nightjar.pipeline.report.data.sequence_costs import SequenceCost
     from nightjar.scripts.session import Session
     from nightjar.scripts.views.show import ReplyMark
 
@@ -59,15 +60,27 @@ async def _show(name: str, prompt: str | None, model: str | None, *, rendered: b
         jobs = await conversations(run, sequence, session.database, of=of)
         jobs.sort(key=lambda job: (job.repeat, order.index(job.contestant) if job.contestant in order else len(order)))
         transcripts = await read_transcripts(run, jobs, session.database)
+        costs = await _costs(run, sequence, jobs, session)
         notes: list[str] = []
         if rendered:
             transcripts, notes = await _rendered(run, jobs, transcripts, session)
     if as_json:
         about = {"run": {"id": run.id, "name": run.name}, "prompt": sequence}
         rows = [asdict(each) | {"routed": each.routed and each.routed.model_dump(mode="json")} for each in transcripts]
-        emit_json({**about, "conversations": rows, "notes": notes, "marks": [asdict(mark) for mark in marks]})
+        paid = [asdict(cost) for cost in costs]
+        told = [asdict(mark) for mark in marks]
+        emit_json({**about, "conversations": rows, "notes": notes, "marks": told, "costs": paid})
     else:
-        print_transcripts(run, sequence, transcripts, notes, marks)
+        print_transcripts(run, sequence, transcripts, notes, marks, costs)
+
+
+async def _costs(run: Run, sequence: str, jobs: list[Job], session: Session) -> tuple[SequenceCost, ...]:
+    """What these conversations cost at endpoints, and the verdicts on them."""
+    from nightjar.jobs.money.job_spending import job_spending
+    from nightjar.pipeline.report.data.sequence_costs import sequence_costs
+
+    replies = {job.id: (sequence, job.contestant) for job in jobs}
+    return sequence_costs(await job_spending(run.id, session.database, about=replies), replies, [sequence])
 
 
 def _named(run: Run, name: str) -> list[Contestant]:

@@ -27,6 +27,7 @@ WATCH_S = 2.0
 LOCK_S = 4.0
 """How long it waits for a server that another process is starting."""
 RUN_COLUMNS = ("run", "status", "done>", "open>", "dead>", "%>", "turns>", "empty>", "retries>", "ETA>")
+COST_COLUMNS = ("run", "model", "for", "cost>", "each>", "done>", "requests>")
 WORKER_COLUMNS = ("worker", "model", "device", "state", "slots>", "tokens/s in total>", "wasted>", "beat>")
 
 
@@ -47,7 +48,7 @@ async def _once(run: str | None, as_json: bool) -> int:
     if as_json:
         emit_json(_as_json(overview))
     else:
-        console().print(_tables(overview))
+        console().print(_tables(overview, all_costs=run is not None))
     return int(overview.stalled)
 
 
@@ -62,7 +63,7 @@ async def _watch(run: str | None, as_json: bool) -> int:
         return 0
     with Live(console=console(), refresh_per_second=4) as live:
         while not unread():
-            live.update(_tables(await _read(run)))
+            live.update(_tables(await _read(run), all_costs=run is not None))
             await asyncio.sleep(WATCH_S)
     return 0
 
@@ -84,7 +85,7 @@ async def _read(name: str | None) -> Overview:
         url = await asyncio.to_thread(partial(mongo_url, settings, lock_s=LOCK_S, begin=False))
         documents = name is not None
         async with await connect(url, settings.mongo_database, documents=documents, access=Access.READ) as database:
-            return await _overview(name, database, await _in_use(await redis, database))
+            return await _overview(name, database, await _in_use(await redis, database, settings))
     except UsageError:
         raise
     except (NightjarError, DatabaseError) as error:
@@ -97,16 +98,16 @@ async def _read(name: str | None) -> Overview:
             await found.close()
 
 
-async def _in_use(found: Doorbell | ServiceState, database: Database) -> ServiceState:
+async def _in_use(found: Doorbell | ServiceState, database: Database, settings: Settings) -> ServiceState:
     """Whether this Redis is the one that this database's processes use."""
     from nightjar.config.errors import ServiceError
-    from nightjar.jobs.redis_in_use import other_in_use
+    from nightjar.jobs.redis_in_use import mongo_in_use, other_in_use
     from nightjar.jobs.status.views import ServiceState
 
     if isinstance(found, ServiceState):
         return found
     try:
-        other = await other_in_use(found, database)
+        other = await other_in_use(found, database, mongo_in_use(settings))
     except ServiceError as error:
         return ServiceState(ok=False, reason=str(error))
     return ServiceState(ok=other is None, reason=other)
@@ -151,9 +152,12 @@ def _as_json(overview: Overview) -> dict[str, Any]:
     return dataclasses.asdict(overview) | {"stalled": overview.stalled}
 
 
-def _tables(overview: Overview) -> Group:
+def _tables(overview: Overview, *, all_costs: bool) -> Group:
+    """`all_costs`: by model also where the run has ended."""
     from rich.console import Group
     from rich.text import Text
+
+    from nightjar.jobs.states import TERMINAL_RUNS
 
     def add(title: str, columns: tuple[str, ...], rows: list[tuple[Any, ...]]) -> None:
         if rows:
@@ -163,11 +167,14 @@ def _tables(overview: Overview) -> Group:
     costs = any(run.all_costs for run in overview.runs)  # most local runs have none to show
     runs = [(*_run_row(run), run.all_costs) if costs else _run_row(run) for run in overview.runs]
     add("Runs", (*RUN_COLUMNS, "cost>") if costs else RUN_COLUMNS, runs)
+    paid = [run for run in overview.runs if all_costs or run.status not in TERMINAL_RUNS]
+    add("Costs", COST_COLUMNS, [(run.name, *_cost_row(cost)) for run in paid for cost in run.costs])
     add("Waiting", ("model", "jobs>", "why"), [(queue.model, queue.waiting, queue.reason) for queue in overview.queues])
     add("Workers", WORKER_COLUMNS, [_worker_row(worker) for worker in overview.workers])
     dead_rows = [(dead.run, dead.model, dead.count, dead.example[:160]) for dead in overview.dead]
     add("Dead jobs", ("run", "model", "jobs>", "reason"), dead_rows)
-    troubles = [*overview.nights, *(chore.sentence() for chore in overview.chores), *overview.unreadable]
+    names = [f"{run.name}: {text}" for run in paid for text in run.names]
+    troubles = [*names, *overview.nights, *(chore.sentence() for chore in overview.chores), *overview.unreadable]
     parts += [Text(plain(trouble)) for trouble in troubles]
     if not overview.runs and all(service.ok for service in overview.services.values()):
         parts.append(Text("No run yet: `nightjar demo` makes one, `nightjar enqueue` your own."))
@@ -192,6 +199,13 @@ def _run_row(run: Any) -> tuple[Any, ...]:
         run.retries,
         None if run.eta_s is None else _duration(run.eta_s),
     )
+
+
+def _cost_row(cost: Any) -> tuple[Any, ...]:
+    from nightjar.jobs.remote_models import usd_text
+
+    each = None if cost.usd_each is None else usd_text(cost.usd_each)
+    return cost.model, cost.role, cost.cost, each, cost.done, cost.requests
 
 
 def _worker_row(worker: Any) -> tuple[Any, ...]:

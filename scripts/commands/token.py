@@ -40,8 +40,9 @@ def add(
     tokens_a_day: TokensADay = None,
 ) -> None:
     """Make a token and print it, this once. Example: nightjar token add grafana --scope metrics --user ann"""
-    from nightjar.jobs.accounts.access import add_token, find_user, has_users
-    from nightjar.scripts.options.accounts import check_account_name, read_limits, read_scopes
+    from nightjar.jobs.accounts.access import add_token, token_owner
+    from nightjar.jobs.accounts.read_accounts import check_account_name, read_limits, read_scopes
+    from nightjar.scripts.audited import audited
     from nightjar.scripts.session import open_session, run_async
 
     check_account_name(name)
@@ -49,10 +50,8 @@ def add(
     budgets = read_limits(budget, budget_a_day, tokens_a_month, tokens_a_day)
 
     async def make() -> str:
-        async with open_session() as session:
-            if user is None and await has_users():
-                raise UsageError("Say on whose behalf the token acts: --user NAME.")
-            owner = None if user is None else (await find_user(user)).id
+        async with open_session() as session, audited("add-token", name, user=user, scopes=scopes, days=days):
+            owner = await token_owner(user)
             limits: dict[str, Any] = {"per_minute": per_minute, "days": days, "limits": budgets}
             return await add_token(name, owner, scopes, database=session.database, **limits)
 
@@ -69,14 +68,15 @@ def budget(
 ) -> None:
     """Set all budgets of a token; one that is not given has no limit. Example: nightjar token budget ci --budget 5"""
     from nightjar.jobs.accounts.access import limit_token
+    from nightjar.jobs.accounts.read_accounts import read_limits
     from nightjar.jobs.accounts.token_ledger import limit_words
-    from nightjar.scripts.options.accounts import read_limits
+    from nightjar.scripts.audited import audited
     from nightjar.scripts.session import open_session, run_async
 
     limits = read_limits(budget, budget_a_day, tokens_a_month, tokens_a_day)
 
     async def change() -> None:
-        async with open_session() as session:
+        async with open_session() as session, audited("set-budget", name, **limits.model_dump()):
             await limit_token(name, limits, session.database)
 
     run_async(change())
@@ -124,10 +124,11 @@ def show(name: Name, as_json: Json = False) -> None:
 def rm(name: Name) -> None:
     """Remove a token; it opens nothing from now on. Example: nightjar token rm grafana"""
     from nightjar.jobs.accounts.access import remove_token
+    from nightjar.scripts.audited import audited
     from nightjar.scripts.session import open_session, run_async
 
     async def remove() -> None:
-        async with open_session() as session:
+        async with open_session() as session, audited("remove-token", name):
             await remove_token(name, session.database)
 
     run_async(remove())

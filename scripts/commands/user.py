@@ -33,11 +33,11 @@ def add(
 ) -> None:
     """Add a user; asks for the password. The first is an admin. Example: nightjar user add ann --role admin"""
     from nightjar.jobs.accounts.access import add_user
-    from nightjar.scripts.options.accounts import check_account_name, read_role
+    from nightjar.jobs.accounts.read_accounts import check_account_name, read_role
 
     check_account_name(name)
     chosen, digest = read_role(role), _new_digest(stdin)
-    _within(lambda session: add_user(name, chosen, digest, session.database))
+    _change("add-user", name, lambda session: add_user(name, chosen, digest, session.database), role=chosen)
     print(plain(f"User {name!r}, {chosen}, can log in."))
 
 
@@ -69,7 +69,7 @@ def passwd(name: Name, stdin: Stdin = False) -> None:
     from nightjar.jobs.accounts.access import change_user
 
     digest = _new_digest(stdin)
-    _within(lambda session: change_user(name, session.database, password=digest))
+    _change("set-password", name, lambda session: change_user(name, session.database, password=digest))
     print(plain(f"User {name!r} has a new password; their sessions have ended."))
 
 
@@ -77,10 +77,10 @@ def passwd(name: Name, stdin: Stdin = False) -> None:
 def role(name: Name, role: Annotated[str, typer.Argument(metavar="ROLE", help="viewer, operator or admin.")]) -> None:
     """Give a user another role; their sessions end. Example: nightjar user role ann operator"""
     from nightjar.jobs.accounts.access import change_user
-    from nightjar.scripts.options.accounts import read_role
+    from nightjar.jobs.accounts.read_accounts import read_role
 
     chosen: Role = read_role(role)
-    _within(lambda session: change_user(name, session.database, role=chosen))
+    _change("set-role", name, lambda session: change_user(name, session.database, role=chosen), role=chosen)
     print(plain(f"User {name!r} is {chosen} now; their sessions have ended."))
 
 
@@ -89,7 +89,7 @@ def rm(name: Name) -> None:
     """Remove a user with their sessions and tokens. Example: nightjar user rm ann"""
     from nightjar.jobs.accounts.access import remove_user
 
-    _within(lambda session: remove_user(name, session.database))
+    _change("remove-user", name, lambda session: remove_user(name, session.database))
     print(plain(f"Removed user {name!r}."))
 
 
@@ -103,14 +103,26 @@ def _within(work: Callable[[Session], Awaitable[Any]], *, reading: bool = False)
     return run_async(inside())
 
 
+def _change(action: str, name: str, work: Callable[[Session], Awaitable[Any]], **details: Any) -> None:
+    """Does it, and has it written to the audit."""
+    from nightjar.scripts.audited import audited
+
+    async def noted(session: Session) -> None:
+        async with audited(action, name, **details):
+            await work(session)
+
+    _within(noted)
+
+
 def _new_digest(stdin: bool) -> str:
     """Asks for a password, or reads it; what is stored of it."""
     import asyncio
 
     from nightjar.scripts.commands.serve import check_installed
-    from nightjar.web.auth.passwords import Passwords
 
     check_installed()
+    from nightjar.web.auth.passwords import Passwords
+
     if stdin:
         password = sys.stdin.readline().rstrip("\n")
     elif sys.stdin.isatty():

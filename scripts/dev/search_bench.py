@@ -72,11 +72,14 @@ def search_table(vectors: int, made: dict[str, Any], cold: dict[str, Any]) -> st
         (f"first query, its file made from MongoDB ({vectors:,} vectors)", f"{made['first_s']:.2f} s", "2 s"),
         ("first query of a process", f"{cold['first_s']:.2f} s", "2 s"),
         (f"a query, median of {QUERIES}", f"{cold['median_s'] * 1000:.0f} ms", "50 ms"),
-        (f"of these the comparing alone; the slowest query {cold['slowest_s'] * 1000:.0f} ms",
-         f"{cold['rank_s'] * 1000:.0f} ms", ""),
+        (
+            f"of these the comparing alone; the slowest query {cold['slowest_s'] * 1000:.0f} ms",
+            f"{cold['rank_s'] * 1000:.0f} ms",
+            "",
+        ),
         ("embedding the question, apart", f"{cold['embed_s'] * 1000:.0f} ms", ""),
         ("memory of the searching process, the mapped file included", f"{cold['memory_bytes'] / 1e6:.0f} MB", "400 MB"),
-    ]  # fmt: skip
+    ]
     return "\n".join(["| what | measured | goal |", "|---|---:|---:|", *(f"| {' | '.join(line)} |" for line in lines)])
 
 
@@ -141,9 +144,13 @@ async def _fill(count: int, session: Session) -> None:
         for row, vector in enumerate(vectors, start=start):
             text = f"{' '.join(words.choices(WORDS, k=14))} {row}."
             place = TextPlace(
-                run=run, job=f"{run}.{row // PER_JOB}", turn=0, part=TextKind.REPLY, source=f"{run}.{row // PER_JOB}",
+                run=run,
+                job=f"{run}.{row // PER_JOB}",
+                turn=0,
+                part=TextKind.REPLY,
+                source=f"{run}.{row // PER_JOB}",
                 model="amber",
-            )  # fmt: skip
+            )
             name = vector_id(text, facts.digest)
             made[name], refs[name] = (text, vector.astype("<f2").tobytes()), [place]
         await write_vectors(facts.digest, made, refs, session.database)
@@ -264,15 +271,37 @@ def _job(run: str, number: int, *, turns: bool) -> Job:
         draw = Draw(seed=1, reply=reply, reply_ids=(), raw_text=reply, finish_reason="stop", timings=times)
         records.append(
             TurnRecord(
-                index=index, prompt=prompt, draws=(draw,), prompt_tokens=1, reused_tokens=0, prompt_digest="p",
-                policy=Policy.TRIM, parameters={}, sources={}, chain="c", fence=1, worker="bench", committed_at=START,
+                index=index,
+                prompt=prompt,
+                draws=(draw,),
+                prompt_tokens=1,
+                reused_tokens=0,
+                prompt_digest="p",
+                policy=Policy.TRIM,
+                parameters={},
+                sources={},
+                chain="c",
+                fence=1,
+                worker="bench",
+                committed_at=START,
             )
-        )  # fmt: skip
+        )
     return Job(
-        id=f"{run}.{number}", run=run, model="amber", sequence="s", sequence_digest="d", sequence_document="d",
-        repeat=number, order=number, status=JobStatus.DONE, due_at=START, turns=records, turns_total=TURNS,
-        created_at=START, finished_at=START,
-    )  # fmt: skip
+        id=f"{run}.{number}",
+        run=run,
+        model="amber",
+        sequence="s",
+        sequence_digest="d",
+        sequence_document="d",
+        repeat=number,
+        order=number,
+        status=JobStatus.DONE,
+        due_at=START,
+        turns=records,
+        turns_total=TURNS,
+        created_at=START,
+        finished_at=START,
+    )
 
 
 def _arguments() -> argparse.Namespace:

@@ -152,7 +152,7 @@ class EditedRunOptions(NightOptions):
 
 def request_options(options: RunOptions, gates: GateOptions, **more: Any) -> dict[str, Any]:
     """Keyword arguments of `make_request`; what was not given is left out. Raises UsageError, ParameterError."""
-    from nightjar.scripts.options.assignments import read_assignments
+    from nightjar.jobs.assignments import read_assignments
     from nightjar.scripts.options.rubric import read_rubric_file
     from nightjar.scripts.options.system import read_systems
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from nightjar.config.counting import how_many
-from nightjar.jobs.routing.routed import JobRoute, asked_as
 from nightjar.jobs.variants import contestant_name
 from nightjar.scripts.views.output import console, plain, table
 
@@ -18,10 +17,10 @@ STDERR_LINES = 12
 def print_job(job: JobDetail) -> None:
     """One job in full, with the last words of the workers that died with it."""
     reason = f" ({job.reason})" if job.reason else ""
-    asked = asked_as({"model": job.model, "routed": job.routed})
+    asked = job.model if job.routed is None else job.routed.asked_as
     print(plain(f"Job {job.id}  {job.sequence} x {contestant_name(asked, job.variant)}, repeat {job.repeat}"))
     if job.routed is not None:
-        print(plain(f"Answered by {JobRoute.model_validate(job.routed).words}"))
+        print(plain(f"Answered by {job.routed.words}"))
     print(plain(f"{job.status}{reason}, {job.turns_committed} of {how_many(job.turns_total, 'turn')}"))
     counters = f"tries {job.tries}, lapses {job.lapses}, crashes {job.crashed}, fence {job.fence}"
     print(counters + (", suspect" if job.suspect else ""))

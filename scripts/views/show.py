@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from nightjar.jobs.documents import Run
     from nightjar.jobs.status.transcript import ShownScore, ShownTranscript, ShownTurn
+    from nightjar.pipeline.report.data.sequence_costs import SequenceCost
 
 INDENT = 2
 _MARKED = {"best": "bold green", "worst": "bold red"}
@@ -39,8 +40,9 @@ def print_transcripts(
     transcripts: Sequence[ShownTranscript],
     notes: Sequence[str],
     marks: Sequence[ReplyMark] = (),
+    costs: Sequence[SequenceCost] = (),
 ) -> None:
-    """One prompt sequence with the replies of the models."""
+    """One prompt sequence with the replies of the models, and what these cost at endpoints."""
     screen = console()
     number = run.asked.index(sequence) + 1
     _line(screen, f"{run.suite_name} / {sequence}, prompt {number} of {len(run.asked)} in run {run.name}", "bold")
@@ -48,10 +50,20 @@ def print_transcripts(
         _text(screen, f"System: {transcripts[0].system}", "dim")
     for turn in range(1, max((transcript.turns_total for transcript in transcripts), default=0) + 1):
         _turn(screen, turn, transcripts, {mark.contestant: mark for mark in marks if mark.turn == turn})
+    if costs:
+        _line(screen, "\nCost at endpoints", "bold")
+    for cost in costs:
+        _text(screen, f"{cost.model}: {cost.text} for {_jobs(cost)} ({how_many(cost.requests, 'request')})")
     for note in notes:
         _line(screen, f"Note: {note}", "yellow")
     if len(run.asked) > 1:
         _line(screen, f"\nAnother one: nightjar show {run.name} --prompt 1 (to {len(run.asked)}, or an id)", "dim")
+
+
+def _jobs(cost: SequenceCost) -> str:
+    """ "3 conversations", "4 verdicts"."""
+    noun = {"replies": "conversation", "verdicts": "verdict", "embeddings": "comparison"}.get(cost.role, cost.role)
+    return how_many(cost.jobs, noun)
 
 
 def _turn(screen: Console, number: int, transcripts: Sequence[ShownTranscript], marks: Mapping[str, ReplyMark]) -> None:

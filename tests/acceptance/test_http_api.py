@@ -14,22 +14,18 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import hypothesis
 import openai
 import pytest
-import schemathesis
 from prometheus_client.parser import text_string_to_metric_families
-from schemathesis.checks import not_a_server_error
-from schemathesis.specs.openapi.checks import content_type_conformance, status_code_conformance
 
 from tests.encoder_files import write_bert
 from tests.home import Home, eventually
+from tests.made_up_requests import documented_operations, make_up_requests
 from tests.plain_scores import PlainScorer
 
 WITHIN_S = 120.0
 EXAMPLES = 3
 """Of each route that the document names."""
-CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance]
 MODEL = "nightjar-demo"
 DEMO = Path(__file__).parents[2] / "config/models/nightjar-demo.gguf"
 ENDLESS = {"json_schema": {"type": "string", "minLength": 4000}, "max_tokens": 1900}
@@ -270,25 +266,78 @@ def test_what_cannot_be_echoed_is_refused(served: Served, fields: dict[str, Any]
         served.client.completions.create(**asked)
 
 
-def test_lm_eval_gets_the_numbers_item_by_item(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its own client, with the server's tokenizer: each item as a plain loop over llama.cpp has it."""
-    from lm_eval.api.instance import Instance
+HARNESS = """
+import json, os, sys
+from lm_eval import simple_evaluate
+from lm_eval.tasks import TaskManager
+url, folder = sys.argv[1:]
+arguments = {"base_url": url, "model": MODEL, "tokenizer_backend": "remote"}
+arguments["auth_token"] = os.environ["OPENAI_API_KEY"]
+tasks = TaskManager(include_path=folder, include_defaults=False)
+done = simple_evaluate(model="local-completions", model_args=arguments, tasks=["endings"], task_manager=tasks)
+rows = [[sample["arguments"], sample["resps"], sample["acc"]] for sample in done["samples"]["endings"]]
+print("ROWS " + json.dumps([rows, done["results"]["endings"]["acc,none"]]))
+"""
+ENDINGS = """
+task: endings
+dataset_path: json
+dataset_kwargs: { data_files: { test: ROWS } }
+test_split: test
+output_type: multiple_choice
+doc_to_text: "{{before}}"
+doc_to_choice: "{{endings}}"
+doc_to_target: gold
+metric_list: [{ metric: acc, aggregation: mean, higher_is_better: true }]
+"""
+ITEMS = (
+    ("The fox Dora lives on a", ("hill", "river near the old mill.", "zzz"), 0),
+    ("Once upon a time", ("there was a fox.", "fox a was there."), 0),
+    ("Dora has three", ("cubs", "qqq"), 1),
+)
+
+
+def test_lm_eval_evaluates_a_task_of_ours_item_by_item(
+    served: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its evaluator, with the server's tokenizer and a task of a YAML file and rows beside it: every answer is the one
+    that a plain loop over llama.cpp has, and so is the score.
+    """
     from lm_eval.models.openai_completions import LocalCompletionsAPI
 
+    rows, folder = tmp_path / "rows.jsonl", tmp_path / "tasks"
+    folder.mkdir()
+    keys = ("before", "endings", "gold")
+    rows.write_text("".join(json.dumps(dict(zip(keys, item, strict=True))) + "\n" for item in ITEMS))
+    (folder / "endings.yaml").write_text(ENDINGS.replace("ROWS", str(rows)))
+    alone = {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1", "HF_HOME": str(tmp_path / "hub")}
+    done = subprocess.run(
+        [sys.executable, "-c", HARNESS.replace("MODEL", repr(MODEL)), f"{served.url}/v1/completions", str(folder)],
+        cwd=tmp_path,
+        env={**os.environ, **alone, "OPENAI_API_KEY": served.token},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    got, score = json.loads(done.stdout.rpartition("ROWS ")[2])
     monkeypatch.setenv("OPENAI_API_KEY", served.token)
     model = LocalCompletionsAPI(
         base_url=f"{served.url}/v1/completions", model=MODEL, tokenizer_backend="remote", auth_token=served.token
     )
-    items = [("The fox Dora lives on a", ending) for ending in (" hill", " river near the old mill.", " zzz")]
-    items += [("Once upon a time", " there was a fox.")]
-    asked = [Instance("loglikelihood", {}, item, number) for number, item in enumerate(items)]
-    got = model.loglikelihood(asked, disable_tqdm=True)
+    assert len(got) == len(ITEMS)
     with closing(PlainScorer(DEMO)) as plain:
-        for item, (logprob, greedy) in zip(items, got, strict=True):
-            own, ending = model._encode_pair(*item)
-            expected = plain.echo((*own, *ending))
-            assert logprob == pytest.approx(sum(expected.logprobs[len(own) - 1 :]), abs=1e-3)
-            assert greedy == all(expected.greedy[len(own) - 1 :])
+        for (before, endings, gold), (arguments, answers, right) in zip(ITEMS, got, strict=True):
+            assert [tuple(each) for each in arguments] == [(before, f" {ending}") for ending in endings]
+            sums = []
+            for (context, ending), [answer] in zip(arguments, answers, strict=True):
+                own, rest = model._encode_pair(context, ending)
+                expected = plain.echo((*own, *rest))
+                sums.append(sum(expected.logprobs[len(own) - 1 :]))
+                assert float(answer[0]) == pytest.approx(sums[-1], abs=1e-3)
+                assert str(answer[1]) == str(all(expected.greedy[len(own) - 1 :]))
+            assert right == (sums.index(max(sums)) == gold)
+    assert score == pytest.approx(sum(right for *_, right in got) / len(got))
 
 
 def test_embeddings(served: Served) -> None:
@@ -371,30 +420,13 @@ def test_metrics(served: Served) -> None:
     assert families["nightjar_disk_free_bytes"].samples[0].value > 0
 
 
-WORKED_OUT = ("/api/runs/{name}/report", "/api/compare", "/api/trend/{name}", "/api/recommendations/models")
-"""These say 503 and when to ask again, as docs/api.md has it, until they are ready."""
-
-
 def test_made_up_requests_get_what_the_openapi_document_says(served: Served) -> None:
     """Never a fault of ours, whatever they say; no status and no type that it does not name."""
-    document = schemathesis.openapi.from_url(f"{served.url}/api/openapi.json")
-    operations = [found.ok() for found in document.get_all_operations()]  # type: ignore[union-attr]
+    operations = documented_operations(served.url)
     assert {"/v1/chat/completions", "/v1/embeddings", "/tokenize", "/generate", "/metrics"} <= {
         operation.path for operation in operations
     }
-    headers = {"authorization": f"Bearer {served.token}"}
-    for operation in operations:
-
-        @hypothesis.settings(max_examples=EXAMPLES, database=None, suppress_health_check=list(hypothesis.HealthCheck))
-        @hypothesis.given(case=operation.as_strategy())
-        def one(case: Any) -> None:
-            answer = case.call(headers=headers)
-            if case.operation.path in WORKED_OUT and answer.status_code == 503:
-                assert int(answer.headers["retry-after"]) > 0
-                return
-            case.validate_response(answer, checks=CHECKS)
-
-        one()
+    make_up_requests(operations, served.token, EXAMPLES)
 
 
 @contextmanager

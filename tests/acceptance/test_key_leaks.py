@@ -31,10 +31,31 @@ FORMS = [form for key in (KEY, WRONG) for form in (key, key[:24], _base64(key), 
 CLOUD, DEMO = "cloud", "nightjar-demo"
 EVAL = ("--suite", "checkable", "--only", "small", "--set", "max_tokens=16")
 PAGES = (
-    "/", "/runs", "/new", "/runs/leaks", "/runs/leaks/transcripts", "/runs/leaks/report", "/models", "/workers",
-    "/doctor", "/settings", "/suites", "/schedules", "/play", "/search", "/trend", "/stats", "/health", "/v1/models",
-    "/api/status", "/api/runs", "/api/runs/leaks", "/api/models", "/api/workers", "/api/openapi.json",
-)  # fmt: skip
+    "/",
+    "/runs",
+    "/new",
+    "/runs/leaks",
+    "/runs/leaks/transcripts",
+    "/runs/leaks/report",
+    "/models",
+    "/workers",
+    "/doctor",
+    "/settings",
+    "/suites",
+    "/schedules",
+    "/play",
+    "/search",
+    "/trend",
+    "/stats",
+    "/health",
+    "/v1/models",
+    "/api/status",
+    "/api/runs",
+    "/api/runs/leaks",
+    "/api/models",
+    "/api/workers",
+    "/api/openapi.json",
+)
 
 
 def found_in(text: str | bytes) -> list[str]:

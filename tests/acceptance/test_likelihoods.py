@@ -57,9 +57,20 @@ def test_choices_are_scored_and_accuracy_has_an_interval(shell: Shell, tmp_path:
     shell.ok("suite", "import", suite)
     run = shell.json("enqueue", "--suite", "endings", "--model", "nightjar-demo")["run"]
     printed = shell.ok(
-        "eval", "--suite", "endings", "--model", "nightjar-demo", "--name", run["name"], "--out", tmp_path / "out",
-        "--format", "json", "--format", "html",
-    )  # fmt: skip
+        "eval",
+        "--suite",
+        "endings",
+        "--model",
+        "nightjar-demo",
+        "--name",
+        run["name"],
+        "--out",
+        tmp_path / "out",
+        "--format",
+        "json",
+        "--format",
+        "html",
+    )
 
     assert "acc" in printed
     report = report_of(tmp_path / "out")
@@ -85,9 +96,20 @@ def test_a_corpus_has_one_perplexity_and_the_gate_reads_it(shell: Shell, tmp_pat
     suite = shell.folder / "texts.yaml"
     suite.write_text(TEXTS + "".join(lines))
     gated = shell.run(
-        "eval", "--suite", f"./{suite.name}", "--model", "nightjar-demo", "--out", tmp_path / "out",
-        "--format", "json", "--format", "html", "--fail-below", "word_perplexity:1.01",
-    )  # fmt: skip
+        "eval",
+        "--suite",
+        f"./{suite.name}",
+        "--model",
+        "nightjar-demo",
+        "--out",
+        tmp_path / "out",
+        "--format",
+        "json",
+        "--format",
+        "html",
+        "--fail-below",
+        "word_perplexity:1.01",
+    )
     assert gated.returncode == 1, gated.stderr
     assert "word_perplexity" in gated.stderr + gated.stdout
 
@@ -164,9 +186,22 @@ def test_imported_tasks_are_joined_and_their_average_has_a_gate(shell: Shell, tm
     shell.ok("suite", "join", "both", "large", "small")
     assert "Averages: acc.macro over 2 parts." in shell.ok("suite", "show", "both")
     gated = shell.run(
-        "eval", "--suite", "both", "--model", "nightjar-demo", "--out", tmp_path / "out", "--format", "json",
-        "--format", "html", "--fail-below", "acc:0.7", "--fail-below", "acc.macro:0.7",
-    )  # fmt: skip
+        "eval",
+        "--suite",
+        "both",
+        "--model",
+        "nightjar-demo",
+        "--out",
+        tmp_path / "out",
+        "--format",
+        "json",
+        "--format",
+        "html",
+        "--fail-below",
+        "acc:0.7",
+        "--fail-below",
+        "acc.macro:0.7",
+    )
     assert gated.returncode == 1, gated.stderr
 
     report = report_of(tmp_path / "out")

@@ -76,6 +76,7 @@ def replying(home: Home, client: httpx.Client, pool: ThreadPoolExecutor) -> tupl
     """A stream of either protocol and a reply that is wanted whole, all of them under way."""
     eventually(lambda: home.find("workers", state="ready"), WITHIN_S, lambda: home.said("worker"))
     streams = [Stream() for _ in ASKED]
+    asked: list[Future[Any]]
     asked = [pool.submit(stream.read, client, path) for stream, path in zip(streams, ASKED, strict=True)]
     path = "/v1/chat/completions"
     asked.append(pool.submit(client.post, path, json={"model": MODEL, **ASKED[path], **LONG}))

@@ -78,8 +78,32 @@ def test_local_and_remote_are_compared_in_one_run_and_the_report_has_the_costs(
     assert run["cost_usd"] == pytest.approx(expected)
     compared = home.ok("compare", f"both:{DEMO}", f"both:{CLOUD}")
     assert "US dollars a conversation" in compared
+    assert "US dollars a sequence" in compared
+    assert CLOUD in home.ok("status", "both").partition("Costs")[2]
+    shown = json.loads(home.ok("show", "both", "--prompt", "1", "--json"))
+    [of_sequence] = [each for each in report["sequence_costs"] if each["sequence"] == shown["prompt"]]
+    assert shown["costs"] == [of_sequence]
+    assert sum(each["usd"] for each in report["sequence_costs"]) == pytest.approx(expected)
+    assert f"{CLOUD}: $" in home.ok("show", "both", "--prompt", "1").partition("Cost at endpoints")[2]
     written = [path for folder in (home.path, tmp_path) for path in folder.rglob("*") if path.is_file()]
     assert [path for path in written if KEY.encode() in path.read_bytes()] == []
+
+
+def test_a_judging_says_what_it_will_cost_and_keeps_to_its_budget(
+    home: Home, fake: FakeEndpoint, tmp_path: Path
+) -> None:
+    rubric = tmp_path / "rubric.yaml"
+    rubric.write_text("criteria:\n  - {name: plot, description: Things happen., scale: {1: No., 2: Yes.}}\n")
+    sent = len(fake.bodies)
+    words = ("judge", "both", "--judge", CLOUD, "--self-judging", "--rubric", str(rubric))
+    held = home.run(*words, "--budget", "0.0001", "--json")
+    assert held.returncode == 1
+    assert f"{CLOUD} will cost about $" in held.stderr
+    assert "was cancelled: the budget of $" in held.stderr
+    assert json.loads(held.stdout)["expected_cost"][0]["verdicts"] > 0
+    assert len(fake.bodies) == sent, "nothing was sent that could pass it"
+    [run] = home.find("runs", name="both")
+    assert (run["status"], run["judging"]["shown"]) == ("DONE", None)
 
 
 def test_a_policy_is_evaluated_and_falls_back(home: Home, fake: FakeEndpoint, tmp_path: Path) -> None:

@@ -40,6 +40,29 @@ def test_a_second_host_with_one_url_is_told_that_its_redis_is_another(home: Home
     assert "is not the one" not in home.run("status", home=second, env=both).stdout
 
 
+def test_a_second_host_with_redis_s_url_alone_is_told_that_its_mongodb_is_another(home: Home, tmp_path: Path) -> None:
+    """Its worker would stand beside an empty MongoDB of its own: refused with both named, by all that serve."""
+    home.start("worker", "worker", "--model", "nightjar-demo", "--gpu", "none")
+    home.ok("services", "up")
+    one = {"NIGHTJAR_REDIS_URL": home.url("redis")}
+    second = tmp_path / "second"
+
+    def named() -> bool:
+        return "work with another MongoDB" in together(home.run("status", home=second, env=one).stdout)
+
+    home.run("services", "up", home=second, env=one)
+    eventually(named, 60, lambda: home.said("worker"))
+    for command in (("worker", "--model", "nightjar-demo", "--gpu", "none"), ("dispatcher",), ("serve", "--port", "0")):
+        refused = home.run(*command, home=second, env=one)
+        told = together(refused.stderr)
+        assert refused.returncode == 2, (command, told)
+        assert f"the embedded one of {second} on" in told, command
+        assert f"the embedded one of {home.path} on" in told, command
+        assert "Set NIGHTJAR_MONGO_URL to the same server on all hosts" in told, command
+    both = one | {"NIGHTJAR_MONGO_URL": home.url("mongo")}
+    assert "another MongoDB" not in home.run("status", home=second, env=both).stdout
+
+
 def test_one_url_is_enough_on_one_host(home: Home, tmp_path: Path) -> None:
     """MongoDB elsewhere and an embedded Redis: the run is done."""
     home.ok("services", "up")

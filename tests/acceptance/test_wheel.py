@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+import tarfile
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,8 +48,8 @@ NOT_RUN = {
 
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Built from a checkout in which people have worked."""
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One in which people have worked."""
     checkout = tmp_path_factory.mktemp("built") / "checkout"
     tracked = subprocess.run(["git", "ls-files", "-z"], cwd=PROJECT, capture_output=True, text=True, check=True).stdout
     for name in filter(None, tracked.split("\0")):
@@ -58,6 +59,11 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
             shutil.copy2(source, checkout / name, follow_symlinks=False)
     for left in ("config/nightjar.toml", "config/.models.toml.lock", ".env"):
         (checkout / left).write_text("secret = 1")
+    return checkout
+
+
+@pytest.fixture(scope="module")
+def wheel(checkout: Path) -> Path:
     out = checkout.parent / "out"
     options = ["--quiet", "--no-deps", "--no-build-isolation", "--wheel-dir", str(out)]
     subprocess.run([sys.executable, "-m", "pip", "wheel", *options, str(checkout)], check=True, timeout=240)
@@ -131,6 +137,36 @@ def test_the_wheel_holds_one_package(wheel: Path) -> None:
     assert wheel.name.startswith("nightjar_eval-")
     assert not [name for name in names if Path(name).name in NEVER]
     assert any(name.endswith("config/models/nightjar-demo.gguf") for name in names)
+
+
+def test_so_does_what_is_published_as_source(checkout: Path) -> None:
+    """The rooms once, with the tests, and nothing that people left in them."""
+    out = checkout.parent / "source"
+    command = [sys.executable, "-m", "hatchling", "build", "-t", "sdist", "-d", str(out)]
+    subprocess.run(command, cwd=checkout, check=True, capture_output=True, timeout=240)
+    with tarfile.open(next(out.glob("nightjar_eval-*.tar.gz"))) as archive:
+        names = [name.partition("/")[2] for name in archive.getnames()]
+    assert {name.partition("/")[0] for name in names if "/" in name} == {"nightjar", "tests"}
+    rooms = {name.split("/")[1] for name in names if name.startswith("nightjar/") and name.count("/") > 1}
+    assert {"config", "jobs", "pipeline", "scripts", "web", "workers"} <= rooms
+    assert not [name for name in names if Path(name).name in NEVER]
+    assert "pyproject.toml" in names
+
+
+def test_it_runs_beside_modules_of_the_same_names(installed: Installed, folder: Path) -> None:
+    """As a command and as a module, with a model that came along."""
+    told = {}
+    for command in (
+        "nightjar --help",
+        "nightjar try Hello. -m nightjar-demo --set max_tokens=12",
+        "python -P -m nightjar model list --json",
+    ):
+        done = installed.run(f"NIGHTJAR_HOME={folder}/home {command}", folder)
+        assert done.returncode == 0, (command, done.stderr)
+        told[command.split()[1]] = done.stdout
+    assert "eval" in told["--help"]
+    assert told["try"].strip()
+    assert "nightjar-demo" in told["-P"]
 
 
 def test_the_page_is_followed_from_install_to_uninstall(installed: Installed, folder: Path) -> None:

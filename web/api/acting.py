@@ -9,17 +9,17 @@ from fastapi import Request
 from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from nightjar.config.errors import NightjarError
 from nightjar.jobs.documents import Run
 from nightjar.jobs.identity import digest
 from nightjar.jobs.lookup import find_run
 from nightjar.jobs.mongo import Database
 from nightjar.jobs.runs import control
+from nightjar.web.api.answer_schema import ChangedRunAnswer, MadeRunAnswer
 from nightjar.web.api.answers import json_answer
 from nightjar.web.auth.roles import Action
 from nightjar.web.openai.bodies import read_json
 from nightjar.web.openai.schema import read_loosely
-from nightjar.web.pages.declare import note_action
+from nightjar.web.pages.declare import note_action, noting_failure
 from nightjar.web.routing import Route
 from nightjar.web.site import site_of
 from nightjar.web.visitors import visitor_of
@@ -58,12 +58,10 @@ async def make_run(request: Request) -> Response:
     With `Idempotency-Key` and without a name the run's name is made of the key and of who asks: asked again, it is
     the same run.
     """
-    asked = read_loosely(await read_json(request), NewRunRequest)
-    try:
+    async with noting_failure(request, "make", "a request that cannot be read"):
+        asked = read_loosely(await read_json(request), NewRunRequest)
+    async with noting_failure(request, "make", asked.name or asked.suite):
         made, added = await _enqueue(asked, request)
-    except NightjarError as error:
-        await note_action(request, "make", asked.name or asked.suite, str(error)[:1000])
-        raise
     await note_action(request, "make", made.name, "done", {"jobs": added})
     answer = {"id": made.id, "run": made.name, "status": made.status, "jobs_added": added}
     return json_answer(request, {"run": answer}, status=201 if added else 200)
@@ -109,21 +107,34 @@ async def _retry(run: Run, database: Database) -> dict[str, Any]:
 def _do(word: str, act: Callable[[Run, Database], Awaitable[dict[str, Any]]]) -> Route:
     async def answer(request: Request, name: str) -> Response:
         database = site_of(request).database
-        try:
+        async with noting_failure(request, word, name):
             run = await find_run(name, database)
             done = await act(run, database)
-        except NightjarError as error:
-            await note_action(request, word, name[:100], str(error)[:1000])
-            raise
         await note_action(request, word, run.name, "done")
         return json_answer(request, {"run": {"id": run.id, "run": run.name, **done}})
 
     answer.__doc__ = f"What `nightjar run {word}` does."
-    return Route(method="POST", path=f"/api/runs/{{name}}/{word}", action=Action.RUN, answer=answer, documented=True)
+    return Route(
+        method="POST",
+        path=f"/api/runs/{{name}}/{word}",
+        action=Action.RUN,
+        answer=answer,
+        documented=True,
+        answers=ChangedRunAnswer,
+    )
 
 
 ROUTES = (
-    Route(method="POST", path="/api/runs", action=Action.RUN, answer=make_run, documented=True, body=NewRunRequest),
+    Route(
+        method="POST",
+        path="/api/runs",
+        action=Action.RUN,
+        answer=make_run,
+        documented=True,
+        body=NewRunRequest,
+        answers=MadeRunAnswer,
+        makes=True,
+    ),
     _do("pause", _pause),
     _do("resume", _resume),
     _do("cancel", _cancel),

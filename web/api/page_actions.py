@@ -9,13 +9,12 @@ from fastapi import Request
 from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from nightjar.config.errors import NightjarError
 from nightjar.web.api.answers import json_answer
 from nightjar.web.api.reading import suite_facts
 from nightjar.web.auth.roles import Action
 from nightjar.web.openai.bodies import read_json
 from nightjar.web.openai.schema import read_loosely
-from nightjar.web.pages.declare import Done, Visit, note_action
+from nightjar.web.pages.declare import Done, Visit, note_action, noting_failure
 from nightjar.web.pages.get_models import do_begin_pull, do_cancel_pull, do_resume_pull
 from nightjar.web.pages.model import do_load_model, do_pin_model, do_unload_model, do_unpin_model
 from nightjar.web.pages.run_actions import do_judge, do_make_baseline
@@ -73,15 +72,13 @@ def _do(path: str, do: Callable[[Visit], Awaitable[Done]], body: type[_Asked] | 
     word = "begin" if path == "/api/pulls" else path.rpartition("/")[2]
 
     async def act(request: Request) -> Response:
-        given = {} if body is None else _form(read_loosely(await _body(request), body))
         path_of = dict(request.path_params)
         about = "/".join(path_of.values())
-        visit = Visit(site=site_of(request), visitor=visitor_of(request), path=path_of, query={}, form=given)
-        try:
-            done = await do(visit)
-        except NightjarError as error:
-            await note_action(request, word, about[:100], str(error)[:1000])
-            raise
+        async with noting_failure(request, word, about):
+            given = {} if body is None else _form(read_loosely(await _body(request), body))
+            done = await do(
+                Visit(site=site_of(request), visitor=visitor_of(request), path=path_of, query={}, form=given)
+            )
         await note_action(request, word, done.about or about, "done", done.details)
         told = {"said": done.said, "about": done.about or about, "details": dict(done.details)}
         return json_answer(request, {"done": told})
@@ -111,7 +108,7 @@ def _words(value: Any) -> list[str]:
 
 
 ROUTES = (
-    Route(method="POST", path="/api/suites", action=Action.RUN, answer=import_suite_file, documented=True),
+    Route(method="POST", path="/api/suites", action=Action.RUN, answer=import_suite_file, documented=True, makes=True),
     _do("/api/runs/{name}/judge", do_judge, JudgingRequest),
     _do("/api/runs/{name}/baseline", do_make_baseline, BaselineRequest),
     _do("/api/schedules/{name}/pause", do_pause_schedule),

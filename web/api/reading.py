@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from datetime import datetime
+from typing import Any
 
 from fastapi import HTTPException, Request
 from fastapi.responses import FileResponse, Response
+from pydantic import BaseModel
 
 from nightjar.config.errors import UsageError
 from nightjar.jobs.documents import SuiteVersion
@@ -19,6 +22,7 @@ from nightjar.jobs.status.run import describe_run, list_runs
 from nightjar.jobs.status.workers import read_serving, read_workers
 from nightjar.pipeline.nights.schedule_row import schedule_row
 from nightjar.pipeline.suites.catalogue import bundled
+from nightjar.web.api.answer_schema import RunsAnswer, SuitesAnswer, WorkersAnswer
 from nightjar.web.api.answers import json_answer
 from nightjar.web.auth.roles import Action
 from nightjar.web.heavy.pool import HeavyTask
@@ -179,13 +183,13 @@ async def recommendations_json(request: Request) -> Response:
     return json_answer(request, json.loads(await asyncio.to_thread(ready.read_text, "utf-8")))
 
 
-def _get(path: str, answer: object) -> Route:
-    return Route(method="GET", path=f"/api{path}", action=Action.READ, answer=answer, documented=True)  # type: ignore[arg-type]
+def _get(path: str, answer: Callable[..., Any], answers: type[BaseModel] | None = None) -> Route:
+    return Route(method="GET", path=f"/api{path}", action=Action.READ, answer=answer, documented=True, answers=answers)
 
 
 ROUTES = (
     _get("/status", status_json),
-    _get("/runs", runs_json),
+    _get("/runs", runs_json, RunsAnswer),
     _get("/runs/{name}", run_json),
     _get("/runs/{name}/report", report_json),
     _get("/compare", compare_json),
@@ -194,9 +198,9 @@ ROUTES = (
     _get("/schedules", schedules_json),
     _get("/schedules/{name}", schedule_json),
     _get("/pulls", pulls_json),
-    _get("/suites", suites_json),
+    _get("/suites", suites_json, SuitesAnswer),
     _get("/suites/{name}", suite_json),
     _get("/models", models_json),
-    _get("/workers", workers_json),
+    _get("/workers", workers_json, WorkersAnswer),
     _get("/recommendations/models", recommendations_json),
 )

@@ -99,8 +99,10 @@ def _compared(comparison: Comparison) -> ComparedModels:
 async def write_turns_beside(database: Database, base: str, other: str, turns: str, page: str, each: str) -> str:
     """A page of the turns of two runs beside each other, as JSON. `turns`: all, else those alone that changed."""
     before, after = [await find_run(name, database) for name in (base, other)]
-    asked = {"only_changed": turns != "all", "page": int(page), "each": int(each)}
-    return json.dumps(asdict(await read_turns_beside(before, after, database, **asked)))
+    found = await read_turns_beside(
+        before, after, database, only_changed=turns != "all", page=int(page), each=int(each)
+    )
+    return json.dumps(asdict(found))
 
 
 async def write_trend_page(database: Database, suite: str) -> str:

@@ -77,7 +77,7 @@ EXTRAS: Mapping[str, FieldRule] = {
     "repeat_last_n": _supported(),
     "min_tokens": _refused("A reply ends where the model ends it.", 0),
     "n_predict": _supported("llama.cpp's name of `max_tokens`; -1: the model's own."),
-    "grammar": _supported("GBNF."),
+    "grammar": _supported("GBNF, Lark, or a regular expression between slashes."),
     "json_schema": _supported("A JSON Schema itself, as llama.cpp takes it."),
     "guided_json": _supported("vLLM's name of `json_schema`."),
     "guided_grammar": _supported("vLLM's name of `grammar`."),

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 from urllib.parse import parse_qs
@@ -11,9 +12,11 @@ from urllib.parse import parse_qs
 from fastapi import HTTPException, Request
 from fastapi.responses import HTMLResponse, JSONResponse, Response
 from markupsafe import escape
+from starlette.requests import ClientDisconnect
 
 from nightjar.config.errors import NightjarError
 from nightjar.jobs.accounts.access import audit
+from nightjar.jobs.mongo import DatabaseError
 from nightjar.pipeline.report.data.safe import visible
 from nightjar.web.auth.roles import Action
 from nightjar.web.render import NavLink
@@ -42,6 +45,8 @@ LIVE = "nightjar-live"
 """The header of a page that is read again by itself, and of an answer by which one becomes such a page."""
 FIELDS = 200
 """Most fields of a form."""
+LONGEST_ABOUT, LONGEST_OUTCOME = 100, 1000
+FAULT = "a fault of ours, which the log has; some of it may have been done"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,17 +155,33 @@ def post_action(path: str, action: Action, do: Callable[[Visit], Awaitable[Done]
     name = path.rpartition("/")[2]
 
     async def answer(request: Request) -> Response:
-        visit = await Visit.of(request)
-        about = "/".join(visit.path.values())
-        try:
-            done = await do(visit)
-        except NightjarError as error:
-            await note_action(request, name, about, str(error))
-            raise
+        about = "/".join(request.path_params.values())
+        async with noting_failure(request, name, about):
+            done = await do(await Visit.of(request))
         await note_action(request, name, done.about or about, "done", done.details)
         return told(request, done.said, to=done.to)
 
     return Route(method="POST", path=path, action=action, answer=answer)
+
+
+@contextlib.asynccontextmanager
+async def noting_failure(request: Request, name: str, about: str) -> AsyncIterator[None]:
+    """What is refused or fails within is written to the audit; what is done well is for the caller to note."""
+    try:
+        yield
+    except ClientDisconnect:  # nothing was begun
+        raise
+    except Exception as error:
+        with contextlib.suppress(DatabaseError):  # that MongoDB is away may be why
+            await note_action(request, name, about[:LONGEST_ABOUT], _failure(error))
+        raise
+
+
+def _failure(error: Exception) -> str:
+    said = (
+        error.detail if isinstance(error, HTTPException) else str(error) if isinstance(error, NightjarError) else FAULT
+    )
+    return said[:LONGEST_OUTCOME]
 
 
 async def note_action(request: Request, name: str, about: str, outcome: str, details: Mapping[str, Any] = {}) -> None:

@@ -10,39 +10,52 @@ from typing import TYPE_CHECKING
 
 from nightjar.config.counting import how_many
 from nightjar.config.errors import NightjarError
-from nightjar.jobs.lookup import suite_names
-from nightjar.jobs.routing.policies import all_policies
 from nightjar.pipeline.report.page.grid import Table
-from nightjar.pipeline.suites.catalogue import bundled
 from nightjar.web.auth.roles import Action
 from nightjar.web.pages.declare import Done, Visit, page, post_action
 from nightjar.web.pages.new_run_outlook import outlook_rows
-from nightjar.web.pages.words import read_amount, read_number, run_address, whole_number
+from nightjar.web.pages.run_form import (
+    RUN_FIELDS,
+    Offered,
+    choices_of,
+    hidden_fields,
+    how_fields,
+    read_offered,
+    run_options,
+    run_words,
+    what_fields,
+)
+from nightjar.web.pages.words import read_amount, run_address, whole_number
 from nightjar.web.sheet import Choice, Field, Form, Said, Section, Sheet, named_facts
 from nightjar.workers.embedder.client import embedder_opener
-from nightjar.workers.library.registry import read_registry
 
 if TYPE_CHECKING:
     from nightjar.jobs.waves import Waves
     from nightjar.pipeline.runs.producer import PlannedRun
     from nightjar.pipeline.runs.request import EnqueueRequest
 
-NUMBERS = ("repeats", "limit")
 DECIDED = "decided"
-OPTIONS = {"limit": "--limit", "repeats": "--repeats", "name": "--name", "fidelity_to": "--fidelity-to"}
-DECIDING = {"until": "--until", "primary": "--primary", "margin": "--margin"}
-"""Fields -> options, in the order in which they are typed."""
+OPTIONS = {
+    "name": "--name",
+    "fidelity_to": "--fidelity-to",
+    "until": "--until",
+    "primary": "--primary",
+    "margin": "--margin",
+}
+"""Fields that a single run alone has -> options, in the order in which they are typed."""
 
 
 async def build_new_run(visit: Visit) -> Sheet:
     """The form, and below it what the preflight says of what is chosen."""
-    suites = sorted({*await suite_names(visit.site.database), *bundled()})
-    models = sorted(read_registry(visit.site.settings.models_file).models)
-    policies = sorted({policy.address for policy in await all_policies() if policy.active})
-    form = Form(path="/new", submit="Check it", fields=_fields(visit, suites, [*models, *policies]))
+    offered = await read_offered(visit)
+    form = Form(path="/new", submit="Check it", fields=_fields(visit, offered))
     asked_for = Section(id="asked", heading="What to evaluate", form=form)
     if not visit.one("suite") or not visit.many("model"):
-        hint = "" if models else "No model is registered: `nightjar model pull` fetches one, `model add` adds a file."
+        hint = (
+            ""
+            if offered.models
+            else "No model is registered: `nightjar model pull` fetches one, `model add` adds a file."
+        )
         return Sheet(title="New run", lead=hint, sections=(asked_for,))
     from nightjar.pipeline.runs.producer import plan_run  # brings in what a run may ask for
 
@@ -63,66 +76,34 @@ async def build_new_run(visit: Visit) -> Sheet:
     return Sheet(title="New run", live=waits, said=said, sections=(asked_for, _preflight(visit, planned, outlook)))
 
 
-def _fields(visit: Visit, suites: list[str], models: list[str]) -> tuple[Field, ...]:
-    chosen = visit.many("model")
+def _fields(visit: Visit, offered: Offered) -> tuple[Field, ...]:
+    decided = Choice(value=DECIDED, text="until every pair is decided", chosen=visit.one("until") == DECIDED)
+    references = choices_of([*offered.models, *offered.policies], [visit.one("fidelity_to")])
     return (
-        Field(
-            name="suite",
-            label="Suite",
-            choices=tuple(Choice(value=name, text=name, chosen=name == visit.one("suite")) for name in suites),
-        ),
-        Field(
-            name="model",
-            label="Models and policies",
-            several=True,
-            choices=tuple(Choice(value=name, text=name, chosen=name in chosen) for name in models),
-        ),
-        Field(name="only", label="Only these tags or sequences (with commas)", value=visit.one("only")),
-        Field(name="limit", label="At most so many sequences", value=visit.one("limit"), kind="number"),
-        Field(name="repeats", label="Repeats", value=visit.one("repeats", "1"), kind="number"),
+        *what_fields(visit, offered),
         Field(name="name", label="Name (optional)", value=visit.one("name")),
-        Field(
-            name="until",
-            label="Ask",
-            choices=(
-                Choice(value="", text="all sequences"),
-                Choice(value=DECIDED, text="until every pair is decided", chosen=visit.one("until") == DECIDED),
-            ),
-        ),
+        Field(name="until", label="Ask", choices=(Choice(value="", text="all sequences"), decided)),
         Field(name="primary", label="Decided by this metric (optional)", value=visit.one("primary")),
         Field(name="margin", label="A smaller difference than this is none (optional)", value=visit.one("margin")),
         Field(
-            name="fidelity_to",
-            label="Hold the others against",
-            choices=(
-                Choice(value="", text="none"),
-                *(Choice(value=name, text=name, chosen=name == visit.one("fidelity_to")) for name in models),
-            ),
+            name="fidelity_to", label="Hold the others against", choices=(Choice(value="", text="none"), *references)
         ),
+        *how_fields(visit, offered),
     )
 
 
 def _request(visit: Visit) -> EnqueueRequest:
-    """What is chosen, checked. Raises UsageError, UnknownNameError."""
+    """What is chosen, checked. Raises UsageError, UnknownNameError, ParameterError."""
     from nightjar.pipeline.runs.request import make_request
 
-    numbers = {field: read_number(field, text) for field in NUMBERS if (text := visit.one(field))}
     return make_request(
-        suite=visit.one("suite"),
-        models=tuple(dict.fromkeys(visit.many("model"))),
-        only=_listed(visit.one("only")),
+        **run_options(visit),
         name=visit.one("name") or None,
-        known_models=tuple(read_registry(visit.site.settings.models_file).models),
         fidelity_to=visit.one("fidelity_to") or None,
         until=visit.one("until") or None,
         primary=visit.one("primary") or None,
         margin=read_amount("margin", visit.one("margin")) if visit.one("margin") else None,
-        **numbers,
     )
-
-
-def _listed(text: str) -> tuple[str, ...]:
-    return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
 def _preflight(visit: Visit, planned: PlannedRun, outlook: Table | None) -> Section:
@@ -136,29 +117,24 @@ def _preflight(visit: Visit, planned: PlannedRun, outlook: Table | None) -> Sect
         "Conversations": whole_number(len(run.sequences) * contestants * run.repeats),
         "Turns": whole_number(planned.turns * contestants * run.repeats),
         "Models": ", ".join(contestant.name for contestant in run.contestants),
-        "The same in a terminal": _command(visit),
+        "Seed": str(run.seed),
+        "Judges": ", ".join(run.judging.judges) or "none",
     }
-    names = ("suite", "only", *OPTIONS, *DECIDING)
-    hidden = [(name, value) for name in names if (value := visit.one(name))]
-    hidden += [("model", name) for name in visit.many("model")]
-    fields = tuple(Field(name=name, label="", value=value, kind="hidden") for name, value in hidden)
+    fields = hidden_fields(visit, (*RUN_FIELDS, *OPTIONS))
     return Section(
         id="preflight",
         heading="What would come of it",
         facts=named_facts(facts),
         table=outlook,
+        command=_command(visit),
         form=Form(path="/runs/make", submit="Make the run", fields=fields, posts=True),
     )
 
 
 def _command(visit: Visit) -> str:
     """`nightjar enqueue` with what is chosen, quoted for a shell."""
-    words = ["nightjar", "enqueue", "--suite", visit.one("suite")]
-    for name in visit.many("model"):
-        words += ["--model", name]
-    for name in _listed(visit.one("only")):
-        words += ["--only", name]
-    for field, option in (OPTIONS | DECIDING).items():
+    words = ["nightjar", "enqueue", *run_words(visit)]
+    for field, option in OPTIONS.items():
         if value := visit.one(field):
             words += [option, value]
     return shlex.join(words)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from nightjar.web.pages import (
+    accounts,
     cleanup,
     compare,
     computed,
@@ -24,6 +25,7 @@ from nightjar.web.pages import (
     schedules,
     search,
     settings,
+    suite,
     suite_upload,
     suites,
     transcripts,
@@ -47,7 +49,9 @@ ROUTES: tuple[Route, ...] = (
     *search.ROUTES,
     *duplicates.ROUTES,
     *settings.ROUTES,
+    *accounts.ROUTES,
     *suites.ROUTES,
+    *suite.ROUTES,
     *suite_upload.ROUTES,
     *models.ROUTES,
     *get_models.ROUTES,

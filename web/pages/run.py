@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from nightjar.jobs.documents import Job, Run
 from nightjar.jobs.lookup import find_run
+from nightjar.jobs.nights.baselines import baselines_by_suite
 from nightjar.jobs.runs.control import pinned_runs
 from nightjar.jobs.states import TERMINAL_RUNS, JobKind, JobStatus, RunStatus
 from nightjar.jobs.status.grid import SequenceCell, sequence_grid
@@ -51,6 +52,7 @@ async def build_run(visit: Visit) -> RunPage:
     overview = await site_overview(visit.site, run_id=run.id)
     view = overview.runs[0] if overview.runs else None
     pinned = await pinned_runs(database)
+    baseline_of = [suite for suite, baseline in (await baselines_by_suite()).items() if baseline.run == run.id]
     links = [Link(text="Transcripts", href=run_address(run.name, "transcripts"))]
     if run.outcome.finished_at is not None:
         links.append(Link(text="Report", href=run_address(run.name, "report")))
@@ -61,7 +63,7 @@ async def build_run(visit: Visit) -> RunPage:
         run=run.name,
         lead=run.outcome.answer or "",
         said=troubles(overview),
-        buttons=_buttons(run, visit, failed=detail.jobs["DEAD"], pinned=run.id in pinned),
+        buttons=_buttons(run, visit, failed=detail.jobs["DEAD"], pinned=run.id in pinned, baseline_of=baseline_of),
         links=tuple(links),
         scripts=("watch.js",) if watched is not None else (),
         watched=watched,
@@ -215,7 +217,7 @@ def _judge_section(run: Run, visit: Visit) -> tuple[Section, ...]:
     return (Section(id="judge", heading=heading, hint=hint, form=form if names else None, empty=nothing),)
 
 
-def _buttons(run: Run, visit: Visit, *, failed: int, pinned: bool) -> tuple[Button, ...]:
+def _buttons(run: Run, visit: Visit, *, failed: int, pinned: bool, baseline_of: list[str]) -> tuple[Button, ...]:
     """What the status allows, for those who may."""
 
     def here(name: str) -> str:
@@ -232,7 +234,11 @@ def _buttons(run: Run, visit: Visit, *, failed: int, pinned: bool) -> tuple[Butt
             buttons.append(Button(text="Cancel", path=here("cancel"), confirm=question))
         if failed and run.status not in (RunStatus.CANCELLED, RunStatus.REMOVING, RunStatus.EXPANDING):
             buttons.append(Button(text="Try failed jobs again", path=here("retry")))
-        if run.status is RunStatus.DONE and not pinned:
+        if baseline_of:
+            buttons.append(
+                Button(text=f"No longer the baseline of {', '.join(baseline_of)}", path=here("clear-baseline"))
+            )
+        elif run.status is RunStatus.DONE and not pinned:
             buttons.append(Button(text="Make it the baseline", path=here("baseline")))
     if visit.visitor.can(Action.REMOVE) and not pinned and run.status in TERMINAL_RUNS | {RunStatus.REMOVING}:
         question = f"Delete {run.name} with its {run.jobs_total} jobs for good?"

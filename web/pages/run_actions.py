@@ -1,4 +1,4 @@
-"""What is done about a run: pause, resume, cancel, retry, judge again, make it a baseline, delete it."""
+"""What is done about a run: pause, resume, cancel, retry, judge again, make it a baseline or none, delete it."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from nightjar.config.counting import how_many
 from nightjar.config.errors import UsageError
 from nightjar.jobs.documents import Run
 from nightjar.jobs.lookup import find_run
+from nightjar.jobs.nights.baselines import clear_baselines_of
 from nightjar.jobs.runs import control
 from nightjar.jobs.runs.removal import remove_run
 from nightjar.web.auth.roles import Action
@@ -69,6 +70,14 @@ async def do_make_baseline(visit: Visit) -> Done:
     return Done(said=f"{run.name} is the baseline of {baseline.id}.", about=run.name, details={"suite": baseline.id})
 
 
+async def _clear_baseline(visit: Visit) -> Done:
+    """The run stays; it may be deleted from now on."""
+    run = await _run(visit)
+    suites = await clear_baselines_of(run.id, visit.site.database)
+    said = f"{run.name} is no longer the baseline of {', '.join(suites)}." if suites else f"{run.name} is no baseline."
+    return Done(said=said, about=run.name, details={"suites": suites})
+
+
 async def _remove(visit: Visit) -> Done:
     run = await _run(visit, removing=True)
     removal = asyncio.create_task(remove_run(run, visit.site.database))
@@ -87,5 +96,6 @@ ROUTES = (
     post_action("/runs/{name}/retry", Action.RUN, _retry),
     post_action("/runs/{name}/judge", Action.RUN, do_judge),
     post_action("/runs/{name}/baseline", Action.RUN, do_make_baseline),
+    post_action("/runs/{name}/clear-baseline", Action.RUN, _clear_baseline),
     post_action("/runs/{name}/remove", Action.REMOVE, _remove),
 )

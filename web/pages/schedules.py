@@ -1,21 +1,23 @@
-"""Schedules: when each makes its next run, what became of the last; pause, resume, run now."""
+"""Schedules: when each makes its next run, what became of the last; add, pause, resume, run now, change, remove."""
 
 from __future__ import annotations
 
 from datetime import datetime
 
-from nightjar.jobs.nights.documents import Schedule
+from nightjar.jobs.nights.documents import Missed, Overlap, Schedule
 from nightjar.jobs.reading import read_each
 from nightjar.pipeline.nights.ticks import next_tick
 from nightjar.pipeline.report.data.numbers import ABSENT
 from nightjar.pipeline.report.page.grid import Cell
 from nightjar.web.auth.roles import Action
 from nightjar.web.pages.declare import Done, Visit, page, post_action
+from nightjar.web.pages.run_form import choices_of, how_fields, read_offered, run_options, what_fields
 from nightjar.web.pages.words import linked, made_table, moment, path_to, read_number, run_address
-from nightjar.web.sheet import Button, Field, Form, Section, Sheet, named_facts
+from nightjar.web.sheet import Button, Field, Form, Link, Section, Sheet, named_facts
 from nightjar.workers.embedder.client import embedder_opener
 from nightjar.workers.library.registry import read_registry
 
+NEW = "/new/schedule"
 COLUMNS = ("schedule", "suite", "models", "next run", "last run", "what went wrong")
 
 
@@ -30,7 +32,8 @@ async def build_schedules(visit: Visit) -> Sheet:
         table=made_table("schedules", COLUMNS, (_row(schedule, now) for schedule in schedules)),
         empty="None. `nightjar schedule add` makes runs by the clock.",
     )
-    return Sheet(title="Schedules", live=True, sections=(section,))
+    links = (Link(text="New schedule", href=NEW),) if visit.visitor.can(Action.RUN) else ()
+    return Sheet(title="Schedules", live=True, links=links, sections=(section,))
 
 
 def _row(schedule: Schedule, now: datetime) -> tuple[Cell | str, ...]:
@@ -68,7 +71,7 @@ async def build_schedule(visit: Visit) -> Sheet:
     options = [(name, str(value)) for name, value in sorted(schedule.enqueue.items()) if name != "on_finish"]
     return Sheet(
         title=schedule.id,
-        buttons=_buttons(schedule) if may_change else (),
+        buttons=_buttons(schedule, visit),
         sections=(
             Section(id="facts", heading="The schedule", facts=named_facts(facts)),
             Section(
@@ -94,12 +97,84 @@ def _change_section(schedule: Schedule) -> Section:
     return Section(id="change", heading="Change it", hint="Runs that are there stay as they are.", form=form)
 
 
-def _buttons(schedule: Schedule) -> tuple[Button, ...]:
+def _buttons(schedule: Schedule, visit: Visit) -> tuple[Button, ...]:
+    """For those who may press them."""
     switch = ("Pause", "pause") if schedule.enabled else ("Resume", "resume")
-    return (
+    question = f"Remove the schedule {schedule.id}? Its runs stay."
+    buttons = (
         Button(text=switch[0], path=path_to("schedules", schedule.id, switch[1])),
         Button(text="Run now", path=path_to("schedules", schedule.id, "run")),
     )
+    remove = Button(text="Remove", path=path_to("schedules", schedule.id, "remove"), confirm=question)
+    return (
+        *(buttons if visit.visitor.can(Action.RUN) else ()),
+        *((remove,) if visit.visitor.can(Action.REMOVE) else ()),
+    )
+
+
+async def build_new_schedule(visit: Visit) -> Sheet:
+    """The form of a schedule; what is in the address is chosen."""
+    offered = await read_offered(visit)
+    fields = (
+        Field(name="name", label="Name", value=visit.one("name")),
+        Field(name="cron", label="Clock (five fields)", value=visit.one("cron", "0 2 * * *")),
+        Field(name="timezone", label="Time zone", value=visit.one("timezone", "UTC")),
+        *what_fields(visit, offered),
+        Field(
+            name="deadline", label="Stopped at (07:00, or 8h after its start; optional)", value=visit.one("deadline")
+        ),
+        Field(
+            name="overlap",
+            label="While the run before still works",
+            choices=choices_of(Overlap, [visit.one("overlap", Overlap.QUEUE)]),
+        ),
+        Field(
+            name="missed",
+            label="A tick at which no dispatcher ran",
+            choices=choices_of(Missed, [visit.one("missed", Missed.RUN)]),
+        ),
+        *how_fields(visit, offered),
+    )
+    form = Form(path="/schedules/add", submit="Add it", fields=fields, posts=True)
+    hint = (
+        "A dispatcher, or a worker of this home, must be running when the clock says so. Gates and notifications are "
+        "given by `nightjar schedule edit`."
+    )
+    return Sheet(title="New schedule", sections=(Section(id="asked", heading="When, and what", hint=hint, form=form),))
+
+
+async def _add(visit: Visit) -> Done:
+    """Refused is what enqueuing would refuse now. Hooks and gates are the command line's alone."""
+    from nightjar.pipeline.nights.schedules import add_schedule
+    from nightjar.pipeline.nights.ticks import Rules
+    from nightjar.pipeline.runs.this_home import this_home
+
+    site, options = visit.site, run_options(visit)
+    if deadline := visit.one("deadline"):
+        options["deadline"] = deadline
+    made = await add_schedule(
+        visit.one("name"),
+        visit.one("cron"),
+        visit.one("timezone", "UTC"),
+        options,
+        site.database,
+        rules=Rules.read(overlap=visit.one("overlap", "queue"), missed=visit.one("missed", "run"), grace="5m"),
+        enforceable=site.enforceable,
+        embedder=embedder_opener(site.settings),
+        closers=this_home(site.settings),
+    )
+    kept = {name: made.enqueue.get(name) for name in ("suite", "models")}
+    said = f"{made.id} makes its first run at {_next(made, made.created_at)}."
+    details = {"cron": made.cron, "timezone": made.timezone, **kept}
+    return Done(said=said, about=made.id, to=path_to("schedules", made.id), details=details)
+
+
+async def _remove(visit: Visit) -> Done:
+    from nightjar.pipeline.nights.change_schedule import remove_schedule
+
+    name = visit.path["name"]
+    await remove_schedule(name)
+    return Done(said=f"{name} is removed; its runs stay.", to="/schedules")
 
 
 async def do_pause_schedule(visit: Visit) -> Done:
@@ -157,9 +232,12 @@ async def do_edit_schedule(visit: Visit) -> Done:
 
 ROUTES = (
     page("/schedules", "sheet.html", Sheet, build_schedules),
+    page(NEW, "sheet.html", Sheet, build_new_schedule, action=Action.RUN),
+    post_action("/schedules/add", Action.RUN, _add),
     page("/schedules/{name}", "sheet.html", Sheet, build_schedule),
     post_action("/schedules/{name}/pause", Action.RUN, do_pause_schedule),
     post_action("/schedules/{name}/resume", Action.RUN, do_resume_schedule),
     post_action("/schedules/{name}/run", Action.RUN, do_run_schedule),
     post_action("/schedules/{name}/edit", Action.RUN, do_edit_schedule),
+    post_action("/schedules/{name}/remove", Action.REMOVE, _remove),
 )

@@ -1,4 +1,4 @@
-"""Settings: what is set without secrets, users and tokens, and the audit of what was changed here."""
+"""Settings: what is set without secrets, users and tokens, and the audit of what was changed."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ from nightjar.jobs.accounts.token_ledger import TokenUsage, limit_words, usage_o
 from nightjar.jobs.mongo import utc_now
 from nightjar.jobs.remote_models import usd_text
 from nightjar.pipeline.report.data.numbers import ABSENT, whole
+from nightjar.pipeline.report.page.grid import Cell
 from nightjar.web.auth.roles import Action
+from nightjar.web.pages.accounts import new_token_form, new_user_form, token_address, user_address
 from nightjar.web.pages.declare import Visit, page
-from nightjar.web.pages.words import made_table, moment
+from nightjar.web.pages.words import linked, made_table, moment
 from nightjar.web.sheet import Section, Sheet
 
 SHOWN = 200
@@ -34,9 +36,14 @@ async def build_settings(visit: Visit) -> Sheet:
                 table=made_table(
                     "users",
                     ("user", "role", "since"),
-                    ((user.id, str(user.role), moment(user.created_at)) for user in users),
+                    (
+                        (linked(user.id, user_address(user.id)), str(user.role), moment(user.created_at))
+                        for user in users
+                    ),
                 ),
-                empty="None: the link that `nightjar serve` prints logs in. `nightjar user add` adds one.",
+                empty="None: the link that `nightjar serve` prints logs in. `nightjar user add` adds one, too; the "
+                "first is an admin, who takes over what the owner had.",
+                form=new_user_form(),
             ),
             Section(
                 id="tokens-section",
@@ -44,7 +51,8 @@ async def build_settings(visit: Visit) -> Sheet:
                 table=made_table(
                     "tokens", ("token", "user", "scopes", "budget", "last use", "until"), map(_token_row, tokens)
                 ),
-                empty="None. `nightjar token add NAME --scope read` makes one.",
+                empty="None. `nightjar token add NAME --scope read` makes one, too.",
+                form=new_token_form(user.id for user in users),
             ),
             Section(
                 id="token-use-section",
@@ -62,7 +70,7 @@ async def build_settings(visit: Visit) -> Sheet:
             ),
             Section(
                 id="audit-section",
-                heading="What was changed here",
+                heading="What was changed",
                 table=made_table(
                     "audit", ("when", "who", "from", "what", "about", "outcome"), map(_audit_row, entries)
                 ),
@@ -72,10 +80,11 @@ async def build_settings(visit: Visit) -> Sheet:
     )
 
 
-def _token_row(token: ApiToken) -> tuple[str, ...]:
+def _token_row(token: ApiToken) -> tuple[Cell | str, ...]:
     last = ABSENT if token.last_used_at is None else f"{moment(token.last_used_at)}, {token.last_used_from}"
     budget = limit_words(token.limits) or ABSENT
-    return token.id, token.user or "owner", ", ".join(token.scopes), budget, last, moment(token.expires_at)
+    name = linked(token.id, token_address(token.id))
+    return name, token.user or "owner", ", ".join(token.scopes), budget, last, moment(token.expires_at)
 
 
 def _use_row(use: TokenUsage) -> tuple[str, ...]:

@@ -17,7 +17,7 @@ from nightjar.config.errors import NightjarError, UsageError
 from nightjar.jobs.documents import SuiteVersion
 from nightjar.web.auth.roles import Action
 from nightjar.web.heavy.pool import HeavyTask
-from nightjar.web.pages.declare import note_action
+from nightjar.web.pages.declare import note_action, noting_failure
 from nightjar.web.pages.words import path_to
 from nightjar.web.routing import Route
 from nightjar.web.site import Site, site_of
@@ -48,11 +48,8 @@ async def import_uploaded(request: Request) -> JSONResponse:
 async def import_body(request: Request) -> ImportedFile:
     """The body is the file, and `file` of the query its name; every error of it is told with its line."""
     name = request.query_params.get("file", "")
-    try:
+    async with noting_failure(request, "import", name):
         found = await _import(name, await request.body(), request.query_params.get("skip", ""), site_of(request))
-    except NightjarError as error:
-        await note_action(request, "import", name[:100], str(error)[:1000])
-        raise
     await note_action(request, "import", found.version.name, "done")
     return found
 

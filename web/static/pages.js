@@ -84,6 +84,18 @@ const nightjar = (() => {
   document.addEventListener("visibilitychange", () => {
     if (!document.hidden && seen) { seen = null; again(0); }
   });
+  document.addEventListener("click", async (event) => {
+    const button = event.target.closest("button[data-copy]");
+    if (!button) return;
+    try {
+      await navigator.clipboard.writeText(button.dataset.copy);
+      button.textContent = "Copied";
+    } catch {  // the browser gives no clipboard to pages without TLS
+      getSelection().selectAllChildren(button.previousElementSibling);
+      button.textContent = "Selected";
+    }
+    setTimeout(() => { button.textContent = "Copy"; }, 2000);
+  });
   if (content) {
     setInterval(() => { if (!open) again(0); }, POLL_MS);
     setInterval(() => { if (open) again(0); }, ANYWAY_MS);

@@ -12,6 +12,7 @@ from typing import TypeVar
 
 import structlog
 
+from nightjar.config.errors import ModelError
 from nightjar.jobs.documents import Job, Run
 from nightjar.jobs.identity import MOST_SEED, turn_seed
 from nightjar.jobs.models import SpeedProbe
@@ -71,7 +72,12 @@ class LocalReplier(LocalModel):
         await asyncio.to_thread(self._renderer.close)
 
     async def open(self, job: Job, run: Run, sequence: PromptSequence, watch: Watch) -> LocalDialogue:
-        """See `Replier.open`. Raises ModelError, too, where it is to remember and cannot."""
+        """See `Replier.open`. Raises ModelError, too, where it is to remember and cannot, or has tools to call."""
+        if sequence.tools:
+            raise ModelError(
+                f"Sequence {sequence.id!r} has `tools`, and {self.facts.name!r} is loaded here: only models at "
+                "endpoints are given tools so far."
+            )
         remembered = await self.remember(job, run, sequence) if job.turns else None
 
         def begin() -> tuple[Conversation, PromptPlan | None]:

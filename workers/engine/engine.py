@@ -101,7 +101,8 @@ class BatchEngine:
         Raises ContextError if the prompt does not fit, ParameterError for a seed or token id out of range, ModelError
         if the model cannot do what is asked (an embedding model cannot generate), and EngineError if the engine is
         closed, draining or has failed. Awaiting the ticket raises ParameterError for a grammar or schema that cannot
-        be used, and EngineError if decoding failed, the grammar allowed no token, or the engine stopped meanwhile.
+        be used, and EngineError if decoding failed or the engine stopped meanwhile. Where a grammar lets no token come,
+        the reply ends, with the finish reason `grammar`.
         """
         self._check(request)
         ticket: RequestTicket = Ticket(request, self._cancel, streaming=streaming, tap=tap)

@@ -192,7 +192,8 @@ class Engine(Protocol):
 
         Raises ContextError if the prompt does not fit, ParameterError for a value, grammar or schema that cannot be
         used, ModelError if the model cannot do what is asked at all (an embedding model cannot generate), and
-        EngineError if decoding failed, the grammar allows no token, or the engine is draining, closed or has stopped.
+        EngineError if decoding failed, or the engine is draining, closed or has stopped. Where a grammar lets no token
+        come, the reply ends, with the finish reason `grammar`.
         """
 
     def stream(self, request: Request) -> AsyncIterator[str]:

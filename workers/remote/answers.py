@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -76,6 +78,20 @@ class GrowingAnswer:
             reasoning=thought,
             estimated=True,
         )
+
+
+def with_calls(text: str, calls: Sequence[Mapping[str, Any]]) -> str:
+    """A reply with its calls as text after it, in the form in which many models write them themselves: so they are
+    shown, scored, judged and kept in the conversation like any reply.
+    """
+    said = []
+    for call in calls:
+        name, arguments = call["function"]["name"], call["function"]["arguments"]
+        with suppress(ValueError, RecursionError):  # as the model wrote it, where it is no JSON
+            arguments = json.loads(arguments)
+        written = json.dumps({"name": name, "arguments": arguments}, ensure_ascii=False)
+        said.append(f"<tool_call>\n{written}\n</tool_call>")
+    return "\n".join([*([text] if text.strip() else []), *said])
 
 
 def changed_names(seen: Sequence[str | None], now: str | None) -> bool:

@@ -17,6 +17,7 @@ import structlog
 
 from nightjar.config.errors import ComeBackError, ContextError, EndpointError, ModelError
 from nightjar.config.remote_settings import RemoteSettings
+from nightjar.jobs.answer_names import AnswerName
 from nightjar.jobs.documents import Job, Run
 from nightjar.jobs.money import spending
 from nightjar.jobs.money.rates import Rate, SharedRates
@@ -69,6 +70,12 @@ class Called:
     """From the call to the moment when it was sent for the last time."""
 
 
+def _nameless() -> None:
+    return None
+
+
+Named = Callable[[], AnswerName | None]
+"""How the answer names its model; asked after it was read."""
 Used = Callable[[], TokenUse]
 """What a request took so far; asked where it was cut, too."""
 
@@ -104,7 +111,13 @@ class EndpointCaller:
         """It is paused until somebody acts."""
 
     async def call(
-        self, payer: Payer, asked: CallSize, price: Price | None, send: Callable[[], Awaitable[None]], used: Used
+        self,
+        payer: Payer,
+        asked: CallSize,
+        price: Price | None,
+        send: Callable[[], Awaitable[None]],
+        used: Used,
+        named: Named = _nameless,
     ) -> Called:
         """Sends until an answer is there; `send` and `used` are of one try each.
 
@@ -127,7 +140,7 @@ class EndpointCaller:
                     raise
                 else:
                     use = used()
-                    await asyncio.shield(spending.settle_expense(expense, use, self._database))
+                    await asyncio.shield(spending.settle_expense(expense, use, self._database, answer=named()))
                     await self._went_well()
                     return Called(expense=expense, use=use, waited_s=waited_s)
             await asyncio.sleep(pause_s)

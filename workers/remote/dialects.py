@@ -28,8 +28,9 @@ def chat_body(
     *,
     seed: int,
     omit: Sequence[str] = (),
+    tools: Sequence[Mapping[str, Any]] = (),
 ) -> dict[str, Any]:
-    """What is sent as JSON. `omit`: parameters that the registry keeps from this model."""
+    """What is sent as JSON. `omit`: parameters that the registry keeps from this model; `tools`: the sequence's."""
     names = _NAMES.get(dialect, {})
     taken = TAKEN[dialect] - set(omit)
     if parameters.dry_penalty_last_n == -1:  # the whole context, as without it; newer llama-servers refuse the number
@@ -50,6 +51,8 @@ def chat_body(
         body["chat_template_kwargs"] = dict(parameters.template)
     if parameters.json_schema is not None and "json_schema" in taken:
         body["response_format"] = _held_to(dialect, parameters.json_schema)
+    if tools:
+        body["tools"] = [dict(tool) for tool in tools]
     if dialect in SEEDED:
         body["seed"] = seed
     return body

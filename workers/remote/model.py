@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import structlog
 
+from nightjar.jobs.answer_names import AnswerName
 from nightjar.jobs.documents import Run
 from nightjar.jobs.models import LoadFacts, ModelFacts
 from nightjar.jobs.remote_models import Price, RemoteFacts, TokenUse
@@ -95,11 +96,17 @@ class RemoteModel:
         self._reply_tokens += use.reply
         self._done += 1
 
+    def name_of(self, answer: GrowingAnswer) -> AnswerName:
+        """As the ledger keeps it."""
+        return AnswerName(asked=self.target.model, model=answer.model, fingerprint=answer.fingerprint)
+
     def watch_names(self, answer: GrowingAnswer) -> None:
-        """Says once for each new name that answers come under another name than before."""
+        """Says once for each new name that answers come under another name than before, or than was asked for."""
         name = answer.model and f"{answer.model} {answer.fingerprint or ''}".strip()
         if name in self._seen:
             return
         if changed_names(self._seen, name):
             _log.warning("remote_model_changed", model=self.facts.name, now=name, before=self._seen[-1])
+        elif answer.model not in (None, self.target.model):
+            _log.warning("remote_model_named_otherwise", model=self.facts.name, now=name, asked=self.target.model)
         self._seen.append(name)

@@ -20,7 +20,7 @@ from nightjar.workers.conversation.reasoning import split, split_so_far
 from nightjar.workers.conversation.replier import Listener, PromptFacts, Reply, Watch
 from nightjar.workers.conversation.turns import turn_parameters
 from nightjar.workers.engine.markers import Markers
-from nightjar.workers.remote.answers import GrowingAnswer
+from nightjar.workers.remote.answers import GrowingAnswer, with_calls
 from nightjar.workers.remote.caller import Called, CallSize, Payer
 from nightjar.workers.remote.compressor import Compressed, Compressor, TurnToCompress
 from nightjar.workers.remote.dialects import chat_body
@@ -137,19 +137,27 @@ class RemoteDialogue:
             values,
             seed=seed,
             omit=replier.target.omit,
+            tools=self._sequence.tools,
         )
-        generation = _RemoteGeneration(replier, turn.asked, values, listener)
-        prompt = estimate(turn.asked.messages)
+        generation = _RemoteGeneration(replier, turn.asked, values, listener, self._sequence)
+        prompt = estimate(turn.asked.messages, self._sequence.tools)
         payer = Payer(job=job, run=self._run, name=f"{turn.index}.{number}.{len(turn.asked.dropped_turns)}")
         asked = CallSize(
-            most=TokenUse(prompt=most_tokens(turn.asked.messages), reply=values.max_tokens, estimated=True),
+            most=TokenUse(
+                prompt=most_tokens(turn.asked.messages, self._sequence.tools), reply=values.max_tokens, estimated=True
+            ),
             about_tokens=prompt + values.max_tokens // 2,
         )
         async with self._watch(request):
             replier.holding.add(request)
             try:
                 called = await replier.caller.call(
-                    payer, asked, replier.price(self._run), lambda: generation.send(body), lambda: generation.answer.use
+                    payer,
+                    asked,
+                    replier.price(self._run),
+                    lambda: generation.send(body),
+                    lambda: generation.answer.use,
+                    lambda: replier.name_of(generation.answer),
                 )
             finally:
                 replier.holding.discard(request)
@@ -166,11 +174,12 @@ class RemoteDialogue:
             nothing = "withheld by the endpoint's content filter"
         if answer.tool_calls:
             nothing = None
+        calls = answer.tool_calls if self._sequence.tools else ()
         set_keys = [key for key, source in turn.resolved.sources.items() if source is not ParameterSource.DEFAULT]
         left_out = {*unsent(replier.remote.dialect, set_keys), *set(replier.target.omit)}
         return Draw(
             seed=seed,
-            reply=parts.reply,
+            reply=with_calls(parts.reply, calls) if calls else parts.reply,
             reasoning="\n\n".join(text for text in (answer.reasoning.strip(), parts.reasoning) if text),
             reply_ids=None,
             reported_tokens=called.use.reply,
@@ -178,7 +187,7 @@ class RemoteDialogue:
             finish_reason=generation.finish_reason,
             reasoning_tokens=called.use.reasoning,
             empty=nothing,
-            degenerate=None if nothing else spoilt(parts.reply, called.use, values, withheld=withheld),
+            degenerate=None if nothing or calls else spoilt(parts.reply, called.use, values, withheld=withheld),
             timings=generation.timings(called.waited_s),
             remote=RemoteCall(
                 expense=called.expense.id,
@@ -202,12 +211,17 @@ class _RemoteGeneration:
     """One draw's stream, begun anew with every try."""
 
     def __init__(
-        self, replier: RemoteReplier, asked: AskedMessages, values: Parameters, listener: Listener | None
+        self,
+        replier: RemoteReplier,
+        asked: AskedMessages,
+        values: Parameters,
+        listener: Listener | None,
+        sequence: PromptSequence,
     ) -> None:
         self._replier = replier
         self._values = values
         self._listener = listener
-        self._estimate = estimate(asked.messages)
+        self._estimate = estimate(asked.messages, sequence.tools)
         self.answer = GrowingAnswer(prompt_estimate=self._estimate)
         self._timed_out = False
         self._began = self._ended = 0.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -73,7 +74,7 @@ def fit_messages(
     gone = list(dropped)
     while True:
         asked = ask_messages(sequence, turn, history, gone, compression)
-        needed = estimate(asked.messages) + reply_room_of(parameters, context)
+        needed = estimate(asked.messages, sequence.tools) + reply_room_of(parameters, context)
         if context is None or needed <= context:
             return asked
         if (next_gone := droppable(sequence, history, parameters, gone)) is None:
@@ -101,9 +102,10 @@ def reply_room_of(parameters: Parameters, context: int | None) -> int:
     return parameters.max_tokens if context is None else min(parameters.max_tokens, context // 4)
 
 
-def estimate(messages: Sequence[Mapping[str, Any]]) -> int:
-    """About how many tokens messages have."""
-    return sum(PER_MESSAGE + estimate_text(str(message.get("content") or "")) for message in messages)
+def estimate(messages: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, Any]] = ()) -> int:
+    """About how many tokens messages have, with the tools that stand before them."""
+    given = sum(PER_MESSAGE + estimate_text(json.dumps(tool, ensure_ascii=False)) for tool in tools)
+    return given + sum(PER_MESSAGE + estimate_text(str(message.get("content") or "")) for message in messages)
 
 
 def estimate_text(text: str) -> int:
@@ -111,6 +113,6 @@ def estimate_text(text: str) -> int:
     return -(-len(text.encode("utf-8", "surrogatepass")) // BYTES_PER_TOKEN)
 
 
-def most_tokens(messages: Sequence[Mapping[str, Any]]) -> int:
+def most_tokens(messages: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, Any]] = ()) -> int:
     """More tokens than the messages can have, but for strange texts: a token for every two bytes."""
-    return 64 + 2 * estimate(messages)
+    return 64 + 2 * estimate(messages, tools)

@@ -6,10 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from nightjar.jobs.money.energy import EnergyUse
-from nightjar.jobs.remote_models import Price, Spending, usd_text
+from nightjar.jobs.remote_models import ROLES, Price, Spending, usd_text
 from nightjar.jobs.states import JobKind
-
-ROLES: Mapping[JobKind, str] = {JobKind.REPLY: "replies", JobKind.JUDGE: "verdicts", JobKind.EMBED: "embeddings"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +36,8 @@ class ModelCost:
     reply_tokens: int | None
     price: str | None
     """In words, with its source; None where it is unknown."""
+    jobs: int | None = None
+    """Conversations, verdicts or comparisons that are done; None in reports from before they were kept."""
 
     @property
     def text(self) -> str:
@@ -52,10 +52,10 @@ def model_costs(
     return tuple(
         ModelCost(
             model=each.model,
-            role=ROLES.get(each.kind, str(each.kind)),
+            role=each.role,
             requests=each.requests,
             usd=each.usd,
-            usd_per_job=_per(each, done.get((each.model, each.kind), 0)),
+            usd_per_job=each.each(done.get((each.model, each.kind), 0)),
             unpriced=each.unpriced,
             estimated=each.estimated,
             open=each.open,
@@ -63,6 +63,7 @@ def model_costs(
             cached_tokens=each.cached_tokens,
             reply_tokens=each.reply_tokens,
             price=_words(prices.get(each.model, ())),
+            jobs=done.get((each.model, each.kind), 0),
         )
         for each in spent
     )
@@ -98,6 +99,7 @@ def electricity_costs(work: Iterable[LocalWork]) -> tuple[ModelCost, ...]:
             cached_tokens=each.cached_tokens,
             reply_tokens=each.reply_tokens,
             price=_electricity_words(each),
+            jobs=each.jobs,
         )
         for each in work
         if each.energy.prices
@@ -111,10 +113,6 @@ def _electricity_words(work: LocalWork) -> str:
         return f"{price} a kWh; no card tells what it uses"
     each = "" if not work.reply_tokens else f", {1000 * joules / work.reply_tokens:.3g} J for 1,000 reply tokens"
     return f"{price} a kWh: {joules / 3600:.3g} Wh of the card{each}"
-
-
-def _per(spent: Spending, jobs: int) -> float | None:
-    return spent.usd / jobs if spent.usd is not None and jobs and not spent.unpriced else None
 
 
 def _words(prices: Sequence[Price | None]) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from nightjar.jobs.answer_names import names_of
 from nightjar.jobs.identity import digest
 from nightjar.pipeline.report.data.changes import Fingerprint
 from nightjar.pipeline.report.data.model import ModelReport
@@ -29,8 +30,10 @@ def scorer_marks(versions: Mapping[str, Mapping[str, str]]) -> str | None:
     return ", ".join(f"{name} {version}" for name, version in sorted(scorers.items()) if version != "1") or None
 
 
-def model_marks(model: ModelReport) -> dict[str, str | None]:
-    """The marks of one model: its file, template, build, driver, device, context, cache, parameters, variant."""
+def model_marks(model: ModelReport, report: RunReport) -> dict[str, str | None]:
+    """The marks of one model: its file, template, build, driver, device, context, cache, parameters, variant, policy,
+    and how its endpoint names it.
+    """
     facts, load = model.input.facts, model.input.loads[-1] if model.input.loads else None
     return {
         "model file": model.input.digest or (facts.digest if facts else None),
@@ -44,6 +47,7 @@ def model_marks(model: ModelReport) -> dict[str, str | None]:
         "parameters": parameters_digest(model),
         "variant": variant_digest(model),
         "policy": model.input.policy.id if model.input.policy is not None else None,
+        "answered by": names_of(report.answers, model.input.name),
     }
 
 

@@ -170,7 +170,7 @@ def _model(model: ModelReport, report: RunReport, keys: Mapping[str, str]) -> Ni
         first_token_s=speed.first_token_p50_s,
         process_peak_bytes=resources.process_peak_bytes,
         gpu_peak_bytes=resources.gpu_peak_bytes,
-        marks=model_marks(model),
+        marks=model_marks(model, report),
     )
 
 

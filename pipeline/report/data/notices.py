@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Literal
 
 from nightjar.config.counting import are
+from nightjar.jobs.answer_names import AnswersNamed, name_notices
 from nightjar.jobs.ending import GateOutcome, GateVerdict
 from nightjar.jobs.machines.doing import BUSY_CORES
 from nightjar.jobs.states import RunStatus
@@ -48,6 +49,14 @@ def with_verdict(report: RunReport, verdict: GateVerdict | None) -> RunReport:
         listed = "; ".join(f"{result.gate} for {result.about} ({result.reason})" for result in passed)
         added.append(Notice(level="info", text=f"Gates passed: {listed}."))
     return replace(report, verdict=verdict, notices=(*report.notices, *added))
+
+
+def with_answers(report: RunReport, answers: Sequence[AnswersNamed]) -> RunReport:
+    """The report with notices on models at endpoints whose answers changed their name, or have another than was asked
+    for.
+    """
+    told = [Notice(level="warning" if each.changed else "info", text=each.text) for each in name_notices(answers)]
+    return replace(report, answers=tuple(answers), notices=(*report.notices, *told))
 
 
 def with_left_out(report: RunReport, left_out: Sequence[str]) -> RunReport:

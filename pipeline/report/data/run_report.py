@@ -8,6 +8,7 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any
 
+from nightjar.jobs.answer_names import AnswersNamed
 from nightjar.jobs.ending import GateVerdict
 from nightjar.jobs.identity import digest
 from nightjar.jobs.sequences import Sequence as PromptSequence
@@ -22,6 +23,7 @@ from nightjar.pipeline.report.data.model import ModelReport
 from nightjar.pipeline.report.data.notice import Notice
 from nightjar.pipeline.report.data.ranking import Ranking
 from nightjar.pipeline.report.data.routes import CandidateShare
+from nightjar.pipeline.report.data.sequence_costs import SequenceCost
 from nightjar.pipeline.report.data.waves import WavesReport
 from nightjar.pipeline.scores import Scale
 from nightjar.pipeline.transcripts import JobRow
@@ -111,6 +113,10 @@ class RunReport:
     """How far its models are from the one that `--fidelity-to` names; None where nothing was asked or measured."""
     reference: str | None = None
     """The model that the others are compared with by tag; None means the first."""
+    sequence_costs: tuple[SequenceCost, ...] = ()
+    """In suite order; empty where nothing was sent to an endpoint, and in reports from before they were kept."""
+    answers: tuple[AnswersNamed, ...] = ()
+    """Under which names its models and judges at endpoints answered; empty in reports from before they were kept."""
 
     @property
     def tags(self) -> tuple[str, ...]:

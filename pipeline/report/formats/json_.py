@@ -76,6 +76,8 @@ def head_of(report: RunReport) -> dict[str, Any]:
         "fidelity": None if report.fidelity is None else _fidelity(report.fidelity),
         "depths": [asdict(step) for step in depth_steps(report)],
         "routes": [_fields(share) for share in report.routes],
+        "sequence_costs": [_fields(cost) for cost in report.sequence_costs],
+        "answers": [_fields(each) for each in report.answers],
     }
 
 

@@ -18,7 +18,7 @@ from nightjar.pipeline.report.data.ranking import Rank
 from nightjar.pipeline.report.data.run_report import RunReport
 from nightjar.pipeline.report.data.safe import slug
 from nightjar.pipeline.report.page import doubt_tables, machine_tables, result_tables
-from nightjar.pipeline.report.page.cost_table import cost_table
+from nightjar.pipeline.report.page.cost_table import MOST_DEAREST, cost_table, sequence_costs_table
 from nightjar.pipeline.report.page.depth_table import depths_table
 from nightjar.pipeline.report.page.fidelity_section import fidelity_section
 from nightjar.pipeline.report.page.interval_bar import interval_bar
@@ -240,6 +240,7 @@ def _results(report: RunReport) -> ResultTables:
 
 
 def _machine(report: RunReport) -> MachineTables:
+    count = len({cost.sequence for cost in report.sequence_costs})
     return MachineTables(
         speed=machine_tables.speed_table(report),
         machine=machine_tables.machine_table(report),
@@ -247,6 +248,8 @@ def _machine(report: RunReport) -> MachineTables:
         run=machine_tables.run_table(report),
         facts=machine_tables.facts_table(report),
         parameters=machine_tables.parameters_table(report),
+        sequence_costs=sequence_costs_table(report) if report.sequence_costs else None,
+        costs_left_out=f"The {MOST_DEAREST} dearest of {count} sequences" if count > MOST_DEAREST else None,
     )
 
 

@@ -1,14 +1,19 @@
-"""The report's table of what models cost: at endpoints, and in electricity. Pure."""
+"""The report's tables of what models cost: at endpoints and in electricity, and by sequence. Pure."""
 
 from __future__ import annotations
 
-from nightjar.jobs.remote_models import usd_text
+from collections.abc import Collection, Iterable
+
+from nightjar.jobs.remote_models import ROLES, usd_text
+from nightjar.jobs.states import JobKind
 from nightjar.pipeline.report.data import numbers as fmt
 from nightjar.pipeline.report.data.costs import ModelCost
 from nightjar.pipeline.report.data.run_report import RunReport
+from nightjar.pipeline.report.data.sequence_costs import SequenceCost
 from nightjar.pipeline.report.page.tables import Cell, Table, columns_of
 
 COLUMNS = ("model", "for", "cost>", "each>", "requests>", "prompt tokens>", "reply tokens>", "price")
+MOST_DEAREST = 300
 
 
 def cost_table(report: RunReport) -> Table:
@@ -37,7 +42,42 @@ def _row(cost: ModelCost) -> tuple[Cell, ...]:
     )
 
 
-def _notes(cost: ModelCost) -> str:
+def sequence_costs_table(report: RunReport) -> Table:
+    """One row a sequence, one column a model and role; of very many the MOST_DEAREST, in suite order all the same."""
+    columns = list(dict.fromkeys((cost.model, cost.role) for cost in report.sequence_costs))
+    columns.sort(key=lambda column: list(ROLES.values()).index(column[1]))
+    rows: dict[str, dict[tuple[str, str], SequenceCost]] = {}
+    for cost in report.sequence_costs:
+        rows.setdefault(cost.sequence, {})[cost.model, cost.role] = cost
+    dearest = set(sorted(rows, key=lambda name: _known(rows[name].values()) or 0.0, reverse=True)[:MOST_DEAREST])
+    shown = [(name, costs) for name, costs in rows.items() if name in dearest]
+    heads = [model if role == ROLES[JobKind.REPLY] else f"{model}, {role}" for model, role in columns]
+    return Table(
+        id="sequence-costs",
+        columns=columns_of(["sequence", *(f"{head}>" for head in heads), "all>"]),
+        rows=tuple(
+            (Cell(text=name), *(_paid(costs.get(column)) for column in columns), _all(costs.values()))
+            for name, costs in shown
+        ),
+    )
+
+
+def _paid(cost: SequenceCost | None) -> Cell:
+    if cost is None:
+        return Cell(text=fmt.ABSENT, note="nothing was sent")
+    return Cell(text=cost.text, note=_notes(cost), alert=cost.usd is None)
+
+
+def _all(costs: Collection[SequenceCost]) -> Cell:
+    return Cell(text=usd_text(_known(costs), unpriced=sum(cost.unpriced for cost in costs)))
+
+
+def _known(costs: Iterable[SequenceCost]) -> float | None:
+    known = [cost.usd for cost in costs if cost.usd is not None]
+    return sum(known) if known else None
+
+
+def _notes(cost: ModelCost | SequenceCost) -> str:
     """What keeps the number from being exact."""
     counts = ((cost.unpriced, "without a price"), (cost.estimated, "estimated"), (cost.open, "under way"))
     return ", ".join(f"{fmt.whole(count)} {what}" for count, what in counts if count)

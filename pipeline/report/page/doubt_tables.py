@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
+from nightjar.jobs.remote_models import usd_text
 from nightjar.pipeline.report.data import numbers as fmt
 from nightjar.pipeline.report.data.amounts import amount, difference, ends_of
 from nightjar.pipeline.report.data.answer import missing_bounds
@@ -136,7 +137,8 @@ def _changed(report: RunReport, model: ModelChange) -> Iterator[tuple[Cell, ...]
             Cell(text=metric.words, mark=metric.verdict if metric.told else ""),
         )
     for cost in model.costs:
-        show_cost = _bytes if "bytes" in cost.name else fmt.number
+        show_cost: Callable[[float], str] = usd_text if "dollars" in cost.name else fmt.number
+        show_cost = _bytes if "bytes" in cost.name else show_cost
         cells = (Cell(text=show_cost(value)) for value in (cost.before, cost.after))
         change = (
             f"{(cost.after / cost.before - 1) * 100:+.0f}\u202f%".replace("-", "\u2212") if cost.before else "was 0"

@@ -165,6 +165,9 @@ class MachineTables:
     run: Table
     facts: Table
     parameters: Table
+    sequence_costs: Table | None
+    costs_left_out: str | None
+    """What that table leaves out, in words; None if nothing."""
 
 
 @dataclass(frozen=True, kw_only=True)

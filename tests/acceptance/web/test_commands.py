@@ -45,6 +45,16 @@ def test_users_and_tokens_and_who_may_be_served(home: Home) -> None:
     assert secret not in str(stored)
     last = home.run("user", "rm", "ann")
     assert (last.returncode, "only admin" in last.stderr) == (2, True)
+    noted = [(entry["action"], entry["about"], entry["outcome"] == "done") for entry in home.find("audit")]
+    assert noted == [
+        ("add-user", "ann", False),  # who is no admin
+        ("add-user", "ann", True),
+        ("add-token", "grafana", True),
+        ("set-budget", "grafana", True),
+        ("set-budget", "grafana", True),
+        ("remove-user", "ann", False),
+    ]
+    assert secret not in str(home.find("audit"))
     plain = home.run("serve", "--host", "0.0.0.0", "--port", "0", "--workers", "none")
     assert "--tls-cert" in plain.stderr
     home.start("serve", "serve", "--port", "0", "--workers", "none")

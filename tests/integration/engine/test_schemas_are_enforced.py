@@ -110,6 +110,50 @@ async def test_forced_tokens_are_what_is_drawn_one_by_one(engine: BatchEngine) -
     assert engine.stats().forced_tokens == after.forced_tokens
 
 
+PENALTIES: list[dict[str, float]] = [
+    {"repeat_penalty": 1.4},
+    {"presence_penalty": 2.0, "frequency_penalty": 1.0},
+    {"dry_multiplier": 2.0, "dry_allowed_length": 1, "dry_base": 2.0},
+]
+
+
+@pytest.mark.parametrize("penalties", PENALTIES)
+async def test_forced_tokens_are_penalised_like_drawn_ones(engine: BatchEngine, penalties: dict[str, float]) -> None:
+    """In a chunk or one by one: what comes after them depends on them alike, whatever the seed."""
+    schema = {**VERDICT, "properties": {**VERDICT["properties"], "score": {"type": "string", "maxLength": 12}}}
+    requests = [asked(engine, schema, seed) for seed in range(SEEDS)]
+    chunked, single = (
+        await asyncio.gather(
+            *(
+                engine.generate(
+                    replace(request, parameters=request.parameters.model_copy(update=penalties | {"top_logprobs": top}))
+                )
+                for request in requests
+            )
+        )
+        for top in (0, 1)
+    )
+    assert [reply.token_ids for reply in chunked] == [reply.token_ids for reply in single]
+    plain = await asyncio.gather(*(engine.generate(request) for request in requests))
+    assert [reply.token_ids for reply in plain] != [reply.token_ids for reply in chunked], "penalties change something"
+
+
+async def test_a_token_that_was_forced_counts_as_said(engine: BatchEngine) -> None:
+    """By likelihood alone the forced letter comes again; a penalty on what is in the reply chooses the other."""
+    request = asked(engine, VERDICT, 1)
+    forced = request.parameters.model_copy(
+        update={"json_schema": None, "grammar": "/(zq){3}(z|j)/", "temperature": 0.0, "repeat_last_n": 8}
+    )
+    letters = {letter: engine.tokenizer.tokenize(letter)[-1] for letter in "zj"}
+    likely = forced.model_copy(update={"logit_bias": {letters["z"]: 5.0, letters["j"]: 0.0}})
+    free = await engine.generate(replace(request, parameters=likely))
+    penalised = await engine.generate(
+        replace(request, parameters=likely.model_copy(update={"presence_penalty": 2.0, "frequency_penalty": 2.0}))
+    )
+    assert letters["z"] in free.token_ids[:-1], "or this shows nothing"
+    assert (free.text, penalised.text) == ("zqzqzqz", "zqzqzqj")
+
+
 @pytest.mark.parametrize(
     "grammar", ['root ::= ("ab" | "c"){3} " end"', "/((ab|c){3}) end/", 'start: ("ab" | "c"){3} " end"']
 )

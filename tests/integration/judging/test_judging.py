@@ -151,6 +151,9 @@ async def test_a_run_is_judged_and_closed(bench: Bench) -> None:
         assert (turn.scores["judge.plot"].value, turn.scores["judge.plot"].reason) == (3, "As plot goes.")
     metric = report.models[0].total.metrics["judge"]
     assert (metric.mean, metric.n, metric.unscored) == (2.5, 2, 0)
+    assert report.judging is not None
+    [held_by] = report.judging.bench.grammar_engines["judge"]
+    assert held_by == ScriptedEngine().load.grammar_engine
 
 
 async def test_a_verdict_that_never_came_is_missing(bench: Bench) -> None:

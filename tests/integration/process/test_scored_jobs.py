@@ -88,8 +88,11 @@ async def test_a_scored_job_that_is_taken_from_its_worker_commits_each_turn_once
 
     assert (job.status, job.lapses, job.turns_committed) == (JobStatus.DONE, 1, TURNS)
     assert [(turn.index, turn.worker) for turn in job.turns] == [
-        (0, "one:1:1"), (1, "one:1:1"), (2, "two:1:1"), (3, "two:1:1"),
-    ]  # fmt: skip
+        (0, "one:1:1"),
+        (1, "one:1:1"),
+        (2, "two:1:1"),
+        (3, "two:1:1"),
+    ]
     assert second.asked == TURNS - 2
     assert [turn.likelihoods for turn in job.turns] == [turn.likelihoods for turn in whole.turns]
     assert {turn.draw.reply for turn in whole.turns} <= set(CHOICES.texts)
@@ -134,6 +137,7 @@ async def test_what_is_committed_of_a_withheld_job_has_none_of_its_texts(
     assert [turn.prompt for turn in closed.turns] == [WITHHELD] * 2
     assert [turn.likelihoods for turn in closed.turns] == [turn.likelihoods for turn in shown.turns]
     assert (broken.status, broken.reason) == (
-        JobStatus.DEAD, "RuntimeError: ValueError: what it says is withheld, as the question is",
-    )  # fmt: skip
+        JobStatus.DEAD,
+        "RuntimeError: ValueError: what it says is withheld, as the question is",
+    )
     assert "turn 0" not in str([closed.model_dump(), broken.model_dump()]) + caplog.text

@@ -62,13 +62,17 @@ async def two_runs(database: Database) -> Database:
         done("aaaaaa01", LIGHTHOUSE, BREAD),
         done("aaaaaa02", BREAD, model="n"),
         a_job(
-            "aaaaaa03", kind=JobKind.JUDGE, model="judge", status=JobStatus.DONE, turns=[judged],
+            "aaaaaa03",
+            kind=JobKind.JUDGE,
+            model="judge",
+            status=JobStatus.DONE,
+            turns=[judged],
             payload={"job": "aaaaaa01", "turn": 1, "rubric": "r"},
         ),
         a_run("run2"),
         done("bbbbbb01", "Nothing of the sort.", run="run2"),
         a_job("bbbbbb02", run="run2"),
-    )  # fmt: skip
+    )
     return database
 
 
@@ -86,8 +90,13 @@ async def test_words_and_meaning_together(two_runs: Database, tmp_path: Path) ->
     assert (hit.exact, hit.places_total) == (True, 1)
     [place] = hit.places
     assert (place.run, place.job, place.turn, place.part, place.model, place.repeat) == (
-        "run1", "aaaaaa01", 1, TextKind.REPLY, "m", 1,
-    )  # fmt: skip
+        "run1",
+        "aaaaaa01",
+        1,
+        TextKind.REPLY,
+        "m",
+        1,
+    )
     assert answer.texts == 5, "the prompt that all were asked, three replies and a reason"
     assert answer.unindexed == 0
     indexed = [text for text in embedder.texts if text in (LIGHTHOUSE, BREAD, "Tell me something.")]

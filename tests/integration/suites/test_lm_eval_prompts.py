@@ -114,10 +114,33 @@ def test_rolling_windows_are_the_harness_own(length: int, window: int) -> None:
 
 
 MARKS = st.lists(
-    st.sampled_from(["It 's", "dogs '", "@-@", "@,@", "@.@", " : ", " ; ", ".", "( a )", "[ b]", '" c "', "' d '",
-                     "= = = =", "= =", "°", "\n", "N", "word", "!", "?", ","]),
+    st.sampled_from(
+        [
+            "It 's",
+            "dogs '",
+            "@-@",
+            "@,@",
+            "@.@",
+            " : ",
+            " ; ",
+            ".",
+            "( a )",
+            "[ b]",
+            '" c "',
+            "' d '",
+            "= = = =",
+            "= =",
+            "°",
+            "\n",
+            "N",
+            "word",
+            "!",
+            "?",
+            ",",
+        ]
+    ),
     max_size=25,
-)  # fmt: skip
+)
 
 
 @given(MARKS)

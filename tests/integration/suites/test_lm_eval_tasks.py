@@ -21,15 +21,25 @@ pytest.importorskip("lm_eval.tasks")
 pytestmark = pytest.mark.filterwarnings("ignore")
 
 ARC = [
-    {"id": f"r{at}", "question": f"Why {at}?", "choices": {"text": ["a", "it's b"], "label": ["A", "B"]},
-     "answerKey": "AB"[at % 2]}
+    {
+        "id": f"r{at}",
+        "question": f"Why {at}?",
+        "choices": {"text": ["a", "it's b"], "label": ["A", "B"]},
+        "answerKey": "AB"[at % 2],
+    }
     for at in range(8)
-]  # fmt: skip
+]
 SCIQ = [
-    {"support": f"  It is {at}.\n", "question": f"Which {at}?", "distractor1": "w", "distractor2": "x",
-     "distractor3": "y", "correct_answer": "z \"q\""}
+    {
+        "support": f"  It is {at}.\n",
+        "question": f"Which {at}?",
+        "distractor1": "w",
+        "distractor2": "x",
+        "distractor3": "y",
+        "correct_answer": 'z "q"',
+    }
     for at in range(6)
-]  # fmt: skip
+]
 MMLU = [
     {"question": f" Is it {at}? ", "subject": "anatomy", "choices": ["w", "x", "y", "z"], "answer": at % 4}
     for at in range(6)
@@ -37,8 +47,10 @@ MMLU = [
 PIQA = [{"goal": f"Dry it {at}", "sol1": "s", "sol2": "t", "label": at % 2} for at in range(5)]
 GSM8K = [{"question": f"How many {at}?", "answer": f"So it is.\n#### {at}"} for at in range(9)]
 LAMBADA = [{"text": "he ate the cake"}]
-HELLASWAG = [{"query": f"Cooking: a man {at}", "choices": ["eats", "is gone", "sings", "sleeps"], "label": "3"}
-             for at in range(5)]  # fmt: skip
+HELLASWAG = [
+    {"query": f"Cooking: a man {at}", "choices": ["eats", "is gone", "sings", "sleeps"], "label": "3"}
+    for at in range(5)
+]
 
 CASES: list[tuple[str, dict[str, Rows], int | None]] = [
     # (task, split -> rows, examples)

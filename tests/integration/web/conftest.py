@@ -12,7 +12,7 @@ from fastapi import FastAPI
 
 from nightjar.config.embedded import ServiceUrls
 from nightjar.config.settings import Settings
-from nightjar.jobs.accounts.access import add_user, begin_session
+from nightjar.jobs.accounts.access import add_user, begin_session, has_users
 from nightjar.jobs.accounts.documents import Role
 from nightjar.jobs.event_stream import STREAM, RedisEvents
 from nightjar.jobs.mongo import Database
@@ -52,8 +52,16 @@ class Visits:
         await self.users()
         return self.client(await begin_session(role.value, HOST, instead_of=None, database=self.database))
 
+    async def acting(self, role: Role) -> httpx.AsyncClient:
+        """The same, of somebody who may change things as far as their role reaches."""
+        client = await self.somebody(role)
+        client.headers[OUR_HEADER] = "1"
+        return client
+
     async def users(self) -> None:
         """One of each role, called like it; none of their passwords fits."""
+        if await has_users():
+            return
         for role in (Role.ADMIN, Role.OPERATOR, Role.VIEWER):
             await add_user(role.value, role, NO_PASSWORD, self.database)
 

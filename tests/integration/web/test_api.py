@@ -7,14 +7,15 @@ from pathlib import Path
 import pytest
 
 from nightjar.config.settings import Settings
-from nightjar.jobs.accounts.access import add_token
+from nightjar.jobs.accounts.access import add_token, begin_session
 from nightjar.jobs.accounts.documents import AuditEntry, Role, TokenScope
 from nightjar.jobs.documents import Run
 from nightjar.jobs.mongo import Database
 from nightjar.jobs.states import RunKind, RunStatus
 from nightjar.pipeline.suites.benchmarks.ladders import ladder
 from nightjar.pipeline.suites.importer import import_suite
-from tests.integration.web.conftest import Visits
+from nightjar.web.gate import OUR_HEADER
+from tests.integration.web.conftest import HOST, Visits
 from tests.integration.web.test_pages import add_turns
 
 
@@ -69,7 +70,7 @@ async def test_runs_are_paged(visits: Visits, run: Run, database: Database) -> N
 
 
 async def test_a_run_is_made_once(visits: Visits, run: Run) -> None:
-    """The same key, or the same name, is the same run; another user's key is another run."""
+    """The same key, or the same name, is the same run."""
     body = {"suite": "tales", "models": ["m"], "repeats": 2}
     async with await visits.owner() as client:
         first = await client.post("/api/runs", json=body, headers={"idempotency-key": "k"})
@@ -84,6 +85,25 @@ async def test_a_run_is_made_once(visits: Visits, run: Run) -> None:
         unknown = await client.post("/api/runs", json={**body, "models": ["other"]})
         assert unknown.status_code == 404
     assert await Run.find_all().count() == 2
+
+
+async def test_the_same_key_of_somebody_else_is_another_run(visits: Visits, run: Run, database: Database) -> None:
+    """Each has one, however often they ask; by a token, too, whose program chose its keys by itself."""
+    await visits.users()
+    body = {"suite": "tales", "models": ["m"]}
+    token = await add_token("programs", "admin", [TokenScope.RUN], database=database)
+    secrets = [await begin_session(name, HOST, instead_of=None, database=database) for name in ("admin", "operator")]
+    clients = [visits.client(secret, **{OUR_HEADER: "1"}) for secret in secrets]
+    clients.append(visits.client(authorization=f"Bearer {token}"))
+    made: list[str] = []
+    for client in clients:
+        async with client:
+            answers = [await client.post("/api/runs", json=body, headers={"idempotency-key": "k"}) for _ in range(2)]
+        assert [answer.status_code for answer in answers] == [201, 200]
+        assert len({answer.json()["run"]["run"] for answer in answers}) == 1
+        made.append(answers[0].json()["run"]["run"])
+    assert len(set(made)) == 3
+    assert await Run.find_all().count() == 1 + 3
 
 
 async def test_a_run_may_stop_when_it_is_decided(

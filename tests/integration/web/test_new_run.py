@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from nightjar.config.settings import Settings
-from nightjar.jobs.accounts.documents import Role
+from nightjar.jobs.accounts.documents import AuditEntry, Role
 from nightjar.jobs.documents import Run
 from nightjar.jobs.machines.speeds import SpeedKey, keep_speed
 from nightjar.jobs.models import SpeedProbe
@@ -18,7 +18,7 @@ from nightjar.pipeline.suites.benchmarks.ladders import ladder
 from nightjar.pipeline.suites.importer import import_suite
 from tests.factories import model_facts
 from tests.integration.web.conftest import Visits
-from tests.integration.web.test_pages import add_turns, get
+from tests.integration.web.test_pages import MARKUP, Tags, add_turns, get
 
 
 @pytest.fixture
@@ -116,6 +116,51 @@ async def test_it_says_how_long_that_takes(visits: Visits, run: Run, database: D
         assert "about" in await get(client, chosen)
 
 
+async def test_seed_judges_and_parameters(visits: Visits, run: Run, settings: Settings) -> None:
+    """All of it is in the command, which can be copied, and in the run; what is wrong is said, and no file is read."""
+    settings.models_file.write_text('[m]\npath = "m.gguf"\n[j]\npath = "j.gguf"\n')
+    chosen = "/new?suite=tales&model=m&name=judged&seed=7&judge=j&rubric=storybench"
+    assigned = "&set=temperature%3D0.2%0D%0A%0D%0Am%3Atop_k%3D9"
+    async with await visits.owner() as client:
+        text = await get(client, chosen + assigned)
+        command = (
+            "nightjar enqueue --suite tales --model m --seed 7 --judge j --rubric storybench --set temperature=0.2 "
+            "--set m:top_k=9 --name judged"
+        )
+        assert f"<code>{command}</code>" in text
+        assert f'data-copy="{command}"' in text
+        assert "<dd>7</dd>" in text
+        wrongs = {
+            "seed=x": "whole number",
+            "set=temperature%3Dhot": "temperature",
+            "set=nonsense": "nonsense",
+            "set=k:top_k%3D1": "no model in this run",
+            "judge=other": "other",
+            "judge=j&rubric=..%2F..%2Fetc%2Fpasswd": "no rubric",
+            "judge=j&rubric=%2Fetc%2Fpasswd": "no rubric",
+            "judge=m&rubric=storybench": "own",
+            f"set={MARKUP}%3D1": "script",
+        }
+        for wrong, why in wrongs.items():
+            refused = await get(client, f"/new?suite=tales&model=m&{wrong}")
+            assert why in refused, wrong
+            assert "Make the run" not in refused, wrong
+            assert "img" not in {tag for tag, _ in Tags(refused).found}
+        sent = dict(_hidden(text))
+        assert sent["set"].splitlines() == ["temperature=0.2", "", "m:top_k=9"]
+        made = await client.post("/runs/make", data=sent, headers={"hx-request": "true"})
+        assert made.headers["hx-redirect"] == "/runs/judged"
+    found = await Run.find_one({"name": "judged"})
+    assert found is not None
+    assert (found.seed, found.judging.judges) == (7, ["j"])
+    assert (found.set_parameters, found.set_model_parameters) == ({"temperature": 0.2}, {"m": {"top_k": 9}})
+
+
+def _hidden(text: str) -> list[tuple[str, str]]:
+    fields = [attrs for tag, attrs in Tags(text).found if tag == "input" and attrs.get("type") == "hidden"]
+    return [(str(attrs["name"]), str(attrs["value"])) for attrs in fields if attrs["name"] != "token"]
+
+
 async def test_a_viewer_makes_none(visits: Visits, run: Run) -> None:
     async with await visits.somebody(Role.VIEWER) as client:
         assert (await client.get("/new")).status_code == 403
@@ -137,3 +182,43 @@ async def test_a_schedule_is_changed_and_run(visits: Visits, run: Run, database:
     changed = await Schedule.get("n")
     assert changed is not None
     assert (changed.cron, changed.enqueue["repeats"]) == ("30 3 * * *", 2)
+
+
+async def test_a_schedule_is_added_and_removed(visits: Visits, run: Run, settings: Settings) -> None:
+    """By the form, with what a run is asked with; what enqueuing would refuse is refused; an operator removes none."""
+    settings.models_file.write_text('[m]\npath = "m.gguf"\n[j]\npath = "j.gguf"\n')
+    asked = {"name": "nights", "cron": "30 1 * * *", "timezone": "Europe/Berlin", "suite": "tales", "model": "m"}
+    more = {"repeats": "2", "seed": "3", "judge": "j", "rubric": "storybench", "set": "top_k=9", "overlap": "skip"}
+    async with await visits.acting(Role.OPERATOR) as client:
+        assert 'href="/new/schedule"' in await get(client, "/schedules")
+        form = await get(client, "/new/schedule?suite=tales&name=nights")
+        assert '<option value="tales" selected>' in form
+        added = await client.post("/schedules/add", data=asked | more, headers={"hx-request": "true"})
+        assert added.headers["hx-redirect"] == "/schedules/nights"
+        shown = await get(client, "/schedules/nights")
+        assert "30 1 * * *, Europe/Berlin" in shown
+        assert ">Remove<" not in shown
+        for wrong in ({"cron": "never"}, {"timezone": "Mars"}, {"suite": "other"}, {"model": "other"}, {"name": "a/b"}):
+            refused = await client.post("/schedules/add", data=asked | {"name": "two"} | wrong)
+            assert refused.status_code in (400, 404), wrong
+        assert (await client.post("/schedules/add", data=asked)).status_code == 400  # there is one of that name
+        assert (await client.post("/schedules/nights/remove")).status_code == 403
+    schedule = await Schedule.get("nights")
+    assert schedule is not None
+    kept = {name: schedule.enqueue[name] for name in ("suite", "models", "repeats", "seed", "judges", "set_parameters")}
+    assert list(kept.values()) == ["tales", ["m"], 2, 3, ["j"], {"top_k": 9}]
+    assert schedule.overlap == "skip"
+    async with await visits.acting(Role.VIEWER) as client:
+        assert (await client.get("/new/schedule")).status_code == 403
+        assert "New schedule" not in await get(client, "/schedules")
+    async with await visits.acting(Role.ADMIN) as client:
+        assert ">Remove<" in await get(client, "/schedules/nights")
+        gone = await client.post("/schedules/nights/remove", headers={"hx-request": "true"})
+        assert gone.headers["hx-redirect"] == "/schedules"
+        assert (await client.post("/schedules/nights/remove")).status_code == 404
+    assert await Schedule.get("nights") is None
+    entries = await AuditEntry.find({"outcome": "done"}).sort("+_id").to_list()
+    assert [(entry.who, entry.action, entry.about) for entry in entries] == [
+        ("operator", "add", "nights"),
+        ("admin", "remove", "nights"),
+    ]

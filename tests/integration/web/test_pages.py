@@ -157,7 +157,14 @@ async def test_a_baseline_and_a_schedule(visits: Visits, run: Run, database: Dat
     async with await visits.owner() as client:
         assert (await client.post("/runs/nightly/baseline")).status_code == 200
         assert [each.run for each in await Baseline.find_all().to_list()] == [run.id]
-        assert ">Delete<" not in await get(client, "/runs/nightly")  # a baseline stays
+        shown = await get(client, "/runs/nightly")
+        assert ">Delete<" not in shown  # a baseline stays
+        assert ">No longer the baseline of tales<" in shown
+        cleared = await client.post("/runs/nightly/clear-baseline")
+        assert cleared.json() == {"said": "nightly is no longer the baseline of tales."}
+        assert await Baseline.find_all().to_list() == []
+        assert ">Delete<" in await get(client, "/runs/nightly")
+        assert (await client.post("/runs/nightly/clear-baseline")).json() == {"said": "nightly is no baseline."}
         assert "02:00" in await get(client, "/schedules")
         assert (await client.post("/schedules/n/pause")).status_code == 200
         assert "paused" in await get(client, "/schedules")

@@ -104,12 +104,11 @@ async def test_another_attempt_that_says_something_else_is_an_error_of_the_strea
 
 async def test_openais_own_client_raises_it(visits: Visits, client: httpx.AsyncClient) -> None:
     path = "/v1/chat/completions"
+    token = client.headers["authorization"].removeprefix("Bearer ")
     async with openai.AsyncOpenAI(
-        base_url=f"{client.base_url}/v1", api_key="x", max_retries=0, http_client=client
+        base_url=f"{client.base_url}/v1", api_key=token, max_retries=0, default_headers={"host": HOST}
     ) as theirs:
-        stream: Any = await theirs.chat.completions.create(
-            model="scripted", stream=True, extra_headers=dict(client.headers), **ASKED[path]
-        )
+        stream: Any = await theirs.chat.completions.create(model="scripted", stream=True, **ASKED[path])
         job, heard = await asked_job(), aiter(stream)
         redis = visits.app.state.site.redis
         await publish_text(redis, [(job, TextMessage(fence=1, text="Once upon").dump())])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
@@ -17,11 +18,12 @@ from nightjar.web.auth.roles import Action
 from nightjar.web.connections import PatientProtocol, protocol_with
 from nightjar.web.gate import BODY_BYTES, OUR_HEADER
 from nightjar.web.routing import Route, mount
-from nightjar.web.run import listen_at, run_server
+from nightjar.web.run import SILENT_S, listen_at, run_server
 from nightjar.web.site import site_of
 from tests.integration.web.conftest import HOST, Visits
 
 HEADERS = {"host": HOST, OUR_HEADER: "1"}
+OPTIONS = ("TCP_KEEPIDLE", "TCP_USER_TIMEOUT")
 SOON_S = 60.0
 """On a busy machine; what is tested ends by itself much sooner."""
 
@@ -117,6 +119,49 @@ async def test_headers_that_do_not_arrive_are_not_waited_for(visits: Visits) -> 
             with contextlib.suppress(ConnectionResetError):
                 await asyncio.wait_for(reader.read(), SOON_S)
         assert (await client.get("/health")).status_code == 200  # others are served meanwhile
+
+
+HALF_OPEN = 120
+
+
+async def test_half_open_sockets_do_not_last(visits: Visits) -> None:
+    """Many that never say a word, and clients that have closed their side: within a request, behind one, and within a
+    body. Others are served meanwhile.
+    """
+    asked = f"GET /health HTTP/1.1\r\nhost: {HOST}\r\n"
+    protocol = protocol_with(request_s=1.0)
+    async with served(visits, protocol) as server, contextlib.AsyncExitStack() as stack:
+        halves = []
+        for sent in (asked, f"{asked}\r\n", f"{asked}content-length: 9\r\n\r\nx"):
+            reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+            stack.callback(writer.close)
+            writer.write(sent.encode())
+            writer.write_eof()
+            halves.append(reader)
+        readers = halves + [await stack.enter_async_context(server.connect()) for _ in range(HALF_OPEN)]
+        async with httpx.AsyncClient(base_url=server.url, headers=HEADERS) as client:
+            assert (await client.get("/health")).status_code == 200
+            ends = (asyncio.wait_for(reader.read(), SOON_S) for reader in readers)
+            ended = await asyncio.gather(*ends, return_exceptions=True)
+            assert all(isinstance(end, bytes | ConnectionResetError) for end in ended), ended
+            assert (await client.get("/health")).status_code == 200
+
+
+@pytest.mark.skipif(not all(hasattr(socket, name) for name in OPTIONS), reason="this system has no such options")
+async def test_a_peer_that_vanished_is_noticed(visits: Visits) -> None:
+    """It closes nothing: the system asks whether it is there, and gives up on what it does not take."""
+    seen: list[tuple[int, ...]] = []
+
+    class Looking(PatientProtocol):
+        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+            accepted = transport.get_extra_info("socket")
+            options = ((socket.SOL_SOCKET, "SO_KEEPALIVE"), *((socket.IPPROTO_TCP, name) for name in OPTIONS))
+            seen.append(tuple(accepted.getsockopt(level, getattr(socket, name)) for level, name in options))
+            super().connection_made(transport)
+
+    async with served(visits, Looking) as server, httpx.AsyncClient(base_url=server.url, headers=HEADERS) as client:
+        await client.get("/health")
+    assert seen == [(1, SILENT_S, SILENT_S * 1000)]
 
 
 async def test_there_are_only_so_many_connections(visits: Visits) -> None:

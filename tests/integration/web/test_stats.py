@@ -80,9 +80,21 @@ async def evaluated(visits: Visits, sequences: int) -> None:
             await visits.database.jobs.update_one({"_id": name}, {"$set": {"turns": [turn]}})
         use = TokenUse(prompt=0, reply=20)
         await Expense(
-            id=f"e{number}", run="r", job=f"large{number}", fence=1, kind=JobKind.REPLY, model="large", endpoint="e",
-            price=PRICE, reserved_usd=1, reserved=use, settled=True, use=use, usd=0.2, at=utc_now(),
-        ).insert()  # fmt: skip
+            id=f"e{number}",
+            run="r",
+            job=f"large{number}",
+            fence=1,
+            kind=JobKind.REPLY,
+            model="large",
+            endpoint="e",
+            price=PRICE,
+            reserved_usd=1,
+            reserved=use,
+            settled=True,
+            use=use,
+            usd=0.2,
+            at=utc_now(),
+        ).insert()
 
 
 async def test_nothing_is_known_before_anything_was_answered(visits: Visits) -> None:
@@ -137,15 +149,21 @@ async def test_what_was_answered_and_saved(visits: Visits, sequences: int, ratio
     }
     [way] = said["routed"]
     assert way == {
-        "policy": "router:chat", "model": "local", "reason": "tag", "requests": 1, "prompt_tokens": 100,
+        "policy": "router:chat",
+        "model": "local",
+        "reason": "tag",
+        "requests": 1,
+        "prompt_tokens": 100,
         "reply_tokens": 10,
-    }  # fmt: skip
+    }
     samples = {
-        (sample.name, *(sample.labels.get(name, "") for name in ("model_name", "finished_reason", "place", "bound"))):
-        sample.value
+        (
+            sample.name,
+            *(sample.labels.get(name, "") for name in ("model_name", "finished_reason", "place", "bound")),
+        ): sample.value
         for family in text_string_to_metric_families(text)
         for sample in family.samples
-    }  # fmt: skip
+    }
     assert samples["nightjar_finished_generation_tokens_total", "local", "length", "", ""] == 20
     assert samples["nightjar_cost_usd_total", "large", "", "", ""] == pytest.approx(0.4)
     assert samples["nightjar_unpriced_requests_total", "dark", "", "", ""] == 1

@@ -82,9 +82,17 @@ async def test_what_is_under_way_may_leave_room_again(visits: Visits) -> None:
     secret = await add_token("ci", None, [TokenScope.V1], database=visits.database, limits=limits)
     most = TokenUse(prompt=100, reply=300)
     await ApiRequest(
-        id="x", token="ci", user="owner", model="local", endpoint=None, request="r", at=utc_now(), reserved=most,
-        tokens=400, usd=None,
-    ).insert()  # fmt: skip
+        id="x",
+        token="ci",
+        user="owner",
+        model="local",
+        endpoint=None,
+        request="r",
+        at=utc_now(),
+        reserved=most,
+        tokens=400,
+        usd=None,
+    ).insert()
     async with visits.client(authorization=f"Bearer {secret}") as client:
         answer = await client.post("/v1/chat/completions", json={"model": "local", **CHAT})
     assert (answer.status_code, answer.json()["error"]["code"]) == (429, "rate_limit_exceeded")
@@ -97,9 +105,19 @@ async def test_settings_show_tokens_with_their_budgets_and_what_they_took(visits
     used = TokenUse(prompt=1200, reply=345)
     for model, endpoint, usd in (("local", None, None), ("cloud", "e", 1.25), ("dark", "e", None)):
         await ApiRequest(
-            id=model, token="ci", user="owner", model=model, endpoint=endpoint, request="r", at=utc_now(),
-            reserved=used, tokens=1545, usd=usd, settled=True, use=used,
-        ).insert()  # fmt: skip
+            id=model,
+            token="ci",
+            user="owner",
+            model=model,
+            endpoint=endpoint,
+            request="r",
+            at=utc_now(),
+            reserved=used,
+            tokens=1545,
+            usd=usd,
+            settled=True,
+            use=used,
+        ).insert()
     async with await visits.owner() as browser:
         page = (await browser.get("/settings")).text
     assert "$20.00 a month" in page

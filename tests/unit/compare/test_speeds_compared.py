@@ -13,9 +13,13 @@ from nightjar.jobs.remote_models import Dialect, RemoteFacts, Spending
 from nightjar.jobs.states import JobKind
 from nightjar.pipeline.compare.comparison import Comparison, compare_sides, pair_up, sides
 from nightjar.pipeline.compare.rows import cost_rows
+from nightjar.pipeline.judging.panel import Panel
+from nightjar.pipeline.judging.results import JudgeResults
+from nightjar.pipeline.judging.rubric import read_rubric
 from nightjar.pipeline.report.data.costs import model_costs
 from nightjar.pipeline.report.data.fingerprints import changed, model_marks
-from nightjar.pipeline.report.data.model import ModelInput, ModelReport, WorkerFacts
+from nightjar.pipeline.report.data.judge_findings import with_judging
+from nightjar.pipeline.report.data.model import ModelInput, ModelReport, ParameterUse, WorkerFacts
 from nightjar.pipeline.report.data.notices import notices
 from nightjar.pipeline.report.data.resources import resources
 from nightjar.pipeline.report.data.run_report import RunReport
@@ -133,8 +137,66 @@ def test_loads_that_differ_are_said_by_compare_and_by_the_trend() -> None:
     whole, shrunk = report(loaded(context=8192)), report(loaded(context=4096, cache_type_k="q8_0"))
     [said] = [notice for notice in compared(whole, shrunk).notices if "loaded differently" in notice]
     assert said == "They were loaded differently: context 8,192, f16/f16 cache / context 4,096, q8_0/f16 cache."
-    marks = changed(model_marks(whole.models[0]), model_marks(shrunk.models[0]))
+    marks = changed(model_marks(whole.models[0], whole), model_marks(shrunk.models[0], shrunk))
     assert [mark.what for mark in marks] == ["context", "cache"]
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "flagged"),
+    [
+        ({"json_schema": {"type": "object"}}, {"json_schema": {"type": "object"}}, True),
+        ({"json_schema": None}, {"json_schema": None, "grammar": "/(yes|no)/"}, True),  # one side is enough
+        ({"json_schema": None, "grammar": None}, {}, False),  # free text is the same by both
+    ],
+)
+def test_another_grammar_engine_is_said_where_replies_were_held_to_something(
+    first: dict[str, Any], second: dict[str, Any], flagged: bool
+) -> None:
+    before, after = report(loaded()), report(loaded(grammar_engine="llguidance 1.9.1"))
+    notices = compared(asked(before, first), asked(after, second)).notices
+    said = [notice for notice in notices if "different engines" in notice]
+    engines = "different engines (llama.cpp / llguidance 1.9.1), by which the same seed gives other texts"
+    assert said == [f"Their replies were held to schemas or grammars by {engines}."] * flagged
+    assert not [notice for notice in compared(asked(after, first), asked(after, second)).notices if "engines" in notice]
+    away = at_endpoint(asked(report(loaded(grammar_engine="none")), first), None)
+    assert not [notice for notice in compared(asked(before, first), away).notices if "engines" in notice]
+
+
+def asked(made: RunReport, values: dict[str, Any]) -> RunReport:
+    """The same, of replies with these parameters."""
+    uses = {name: (ParameterUse(value=value, source="suite", turns=1),) for name, value in values.items()}
+    [model] = made.models
+    return replace(made, models=(replace(model, parameters={**model.parameters, **uses}),))
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "flagged"),
+    [
+        ({"j": {"llama.cpp"}}, {"j": {"llguidance 1.9.1"}}, True),
+        ({"j": {"llguidance 1.9.1"}}, {"j": {"llguidance 1.9.1"}}, False),
+        ({}, {"j": {"llguidance 1.9.1"}}, False),  # nobody knows
+        ({"j": {"llama.cpp"}}, {"k": {"llguidance 1.9.1"}}, False),  # another judge is said elsewhere
+    ],
+)
+def test_another_grammar_engine_of_a_judge_is_said(
+    first: dict[str, set[str]], second: dict[str, set[str]], flagged: bool
+) -> None:
+    rubric = read_rubric({"criteria": [{"name": "plot", "description": "d", "scale": {1: "bad", 2: "good"}}]})
+    one, two = (
+        with_judging(
+            report(loaded()),
+            JudgeResults(
+                rubric=rubric,
+                panel=Panel(judges=("j",)),
+                grammar_engines={judge: frozenset(engines) for judge, engines in known.items()},
+            ),
+        )
+        for known in (first, second)
+    )
+    said = [notice for notice in compared(one, two).notices if "different engines" in notice]
+    assert [notice.split(" by different")[0] for notice in said] == [
+        "The verdicts of judge j were held to their schema"
+    ] * flagged
 
 
 def test_speeds_in_one_chart_are_of_one_kind() -> None:

@@ -144,7 +144,7 @@ TO = "{<|end|>}{<|start|>}assistant{<|channel|>}"
         (HARMONY, CHANNELS, A + "a" + TO + "final{<|message|>}<|end|> ends it.", False, "<|end|> ends it.", "a"),
         (HARMONY, CHANNELS, A + "never an answer", False, "", "never an answer"),
     ],
-)  # fmt: skip
+)
 def test_split_by_tokens(
     markers: Markers, tokenizer: MarkedTokenizer, written: str, opened: bool, reply: str, reasoning: str
 ) -> None:

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from nightjar.config.errors import ParameterError
+from nightjar.jobs.assignments import read_assignments
 from nightjar.jobs.parameters import ParameterSource, parse_assignment, resolve
-from nightjar.scripts.options.assignments import read_assignments
 
 
 @pytest.mark.parametrize(

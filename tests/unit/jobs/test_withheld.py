@@ -23,9 +23,15 @@ MAY_READ = {
 def a_sequence(*, choices: Choices | None, **changes: Any) -> Sequence:
     turns = (TurnSpec(prompt="secret question", choices=choices, name="secret name"),)
     fields: dict[str, Any] = {
-        "id": "q", "turns": turns, "mode": Mode.COMPLETION, "system": "secret header", "tags": ("law",),
-        "values": {"kind": "secret"}, "averages": {"acc.macro": "law"}, "withheld": True,
-    }  # fmt: skip
+        "id": "q",
+        "turns": turns,
+        "mode": Mode.COMPLETION,
+        "system": "secret header",
+        "tags": ("law",),
+        "values": {"kind": "secret"},
+        "averages": {"acc.macro": "law"},
+        "withheld": True,
+    }
     return Sequence.model_validate(fields | changes)
 
 

@@ -136,9 +136,13 @@ def test_model_list_takes_a_folder(folder: Path, capsys: pytest.CaptureFixture[s
     ],
 )
 def test_add_writes_nothing_that_cannot_be(
-    words: list[str], said: str, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    words: list[str],
+    said: str,
+    folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
-) -> None:  # fmt: skip
+) -> None:
     registry = tmp_path / "models.toml"
     monkeypatch.setenv("NIGHTJAR_MODELS_FILE", str(registry))
     with pytest.raises(SystemExit) as end:

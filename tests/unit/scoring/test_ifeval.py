@@ -81,8 +81,13 @@ def test_they_are_what_the_harness_makes_of_the_same_row() -> None:
     """Its own `process_results`, over instructions of every kind that needs no data."""
     from lm_eval.tasks.ifeval.utils import process_results
 
-    names = ["punctuation:no_comma", "detectable_format:number_bullet_lists", "change_case:english_lowercase",
-             "combination:repeat_prompt", "detectable_content:postscript"]  # fmt: skip
+    names = [
+        "punctuation:no_comma",
+        "detectable_format:number_bullet_lists",
+        "change_case:english_lowercase",
+        "combination:repeat_prompt",
+        "detectable_content:postscript",
+    ]
     given: list[dict[str, Any]] = [{}, {"num_bullets": 2}, {}, {"prompt_to_repeat": PROMPT}]
     given.append({"postscript_marker": "P.S."})
     instructions = [{"id": name, **one} for name, one in zip(names, given, strict=True)]

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 DEPLOY = Path(__file__).resolve().parents[3] / "scripts" / "deploy"
-UNITS = ("nightjar-worker@.service", "nightjar-dispatcher.service", "nightjar-web.service")
+UNITS = ("nightjar-worker@.service", "nightjar-dispatcher.service", "nightjar-web.service", "nightjar-remote@.service")
 PROGRAM = "/opt/nightjar/.venv/bin/nightjar"
 
 
@@ -83,6 +83,25 @@ def test_systemd_waits_longer_than_a_drain_takes() -> None:
     assert drain_s < int(service["TimeoutStopSec"]) <= drain_s + 30
     assert service["KillMode"] == "mixed", "the supervisor alone is told: it tells its worker"
     assert service["ExecStart"] == f"{PROGRAM} worker --model ${{MODEL}} --gpu %i"
+
+
+def test_a_worker_of_a_remote_model_gets_its_key_from_a_file_of_its_own_and_sees_no_device() -> None:
+    """Keys come from the environment alone: no unit, command line or file that others may read has one."""
+    name = UNITS[3]
+    text, service = (DEPLOY / name).read_text(), unit(name)["Service"]
+    assert service["ExecStart"] == f"{PROGRAM} worker --model %i --gpu none"
+    assert text.count("EnvironmentFile=") == 2
+    assert service["EnvironmentFile"] == "-/etc/nightjar/remote-%i.env", "one endpoint's worker has no other's key"
+    assert "mode 0600" in text
+    assert "SetCredential" not in text
+    assert not any(line.startswith("Environment=") and "KEY" in line for line in text.splitlines())
+    assert service["PrivateDevices"] == "yes"
+    assert (service["KillMode"], service["MemoryMax"]) == ("mixed", "2G")
+    drain_s = int(service["Environment"].removeprefix("NIGHTJAR_DRAIN_S="))
+    assert drain_s < int(service["TimeoutStopSec"]) <= drain_s + 30
+    docs = (DEPLOY.parents[1] / "docs" / "remote.md").read_text()
+    assert "install -m 0600 /dev/null /etc/nightjar/remote-large.env" in docs
+    assert "nightjar-remote@large" in docs
 
 
 def test_the_image_drains_and_holds_no_secret() -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from nightjar.config.errors import ParameterError, UsageError
+from nightjar.jobs.assignments import read_assignments
 from nightjar.scripts.cli import main
-from nightjar.scripts.options.assignments import read_assignments
 from nightjar.scripts.options.gates import GateOptions
 from nightjar.scripts.options.run import RunOptions, request_options
 

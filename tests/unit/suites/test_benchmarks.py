@@ -291,8 +291,11 @@ def test_ifeval_asks_in_a_chat_and_names_its_instructions() -> None:
 
     assert (sequence.mode, sequence.system, sequence.tags) == (Mode.CHAT, None, ("punctuation", "length_constraints"))
     assert [one.check for one in sequence.turns[0].expect] == [
-        "ifeval_prompt_strict", "ifeval_prompt_loose", "ifeval_inst_strict", "ifeval_inst_loose",
-    ]  # fmt: skip
+        "ifeval_prompt_strict",
+        "ifeval_prompt_loose",
+        "ifeval_inst_strict",
+        "ifeval_inst_loose",
+    ]
     assert sequence.turns[0].expect[0].value == [
         {"id": "punctuation:no_comma"},
         {"id": "length_constraints:number_words", "num_words": 9, "relation": "at least"},
@@ -300,8 +303,13 @@ def test_ifeval_asks_in_a_chat_and_names_its_instructions() -> None:
 
 
 def test_math_500_wants_the_answer_in_a_box() -> None:
-    row = {"problem": "What is 1/2?", "answer": r"\frac{1}{2}", "subject": "Algebra", "level": 2,
-           "unique_id": "test/algebra/1.json"}  # fmt: skip
+    row = {
+        "problem": "What is 1/2?",
+        "answer": r"\frac{1}{2}",
+        "subject": "Algebra",
+        "level": 2,
+        "unique_id": "test/algebra/1.json",
+    }
     (sequence,) = suite_of(BENCHMARKS["math-500"], {"test": [row]}, HowAsked(), None).sequences
 
     assert sequence.turns[0].prompt == "What is 1/2?\n\nPut the final answer into \\boxed{}."

@@ -50,9 +50,13 @@ def folder(tmp_path: Path) -> Path:
 
 
 def read(
-    folder: Path, text: str, data: Sequence[str] = ("{folder}/rows.jsonl",), *, skip: bool = False,
+    folder: Path,
+    text: str,
+    data: Sequence[str] = ("{folder}/rows.jsonl",),
+    *,
+    skip: bool = False,
     shots: int | None = None,
-) -> SuiteContent:  # fmt: skip
+) -> SuiteContent:
     (folder / "group.yaml").write_text(text)
     files = [given.replace("{folder}", str(folder)) for given in data]
     task = TaskData(files=files, renderer=Renderer(), shots=shots)
@@ -79,11 +83,17 @@ AVERAGES = [
     # (what the group says, the averages of a sequence of `sky`, the primary metric)
     ("", {}, "acc"),  # the harness prints no number for such a group
     ("aggregate_metric_list: {metric: acc}", {"acc.g": "all"}, "acc.g"),  # by size unless it says otherwise
-    ("aggregate_metric_list: [{metric: acc_norm, weight_by_size: false, filter_list: none}]",
-     {"acc_norm.g": "sky"}, "acc_norm.g"),
-    ("aggregate_metric_list: [{metric: acc}, {metric: acc_norm, aggregation: mean}]",
-     {"acc.g": "all", "acc_norm.g": "all"}, "acc.g"),
-]  # fmt: skip
+    (
+        "aggregate_metric_list: [{metric: acc_norm, weight_by_size: false, filter_list: none}]",
+        {"acc_norm.g": "sky"},
+        "acc_norm.g",
+    ),
+    (
+        "aggregate_metric_list: [{metric: acc}, {metric: acc_norm, aggregation: mean}]",
+        {"acc.g": "all", "acc_norm.g": "all"},
+        "acc.g",
+    ),
+]
 
 
 @pytest.mark.parametrize(("lines", "averages", "primary"), AVERAGES)
@@ -113,8 +123,9 @@ def test_groups_within_groups_tags_and_tables_are_followed(folder: Path) -> None
     assert (own.id, own.averages) == ("own.row-0", {"acc.outer": "own", "acc.third": "all"})
     assert own.turns[0].choices is not None
     assert own.turns[0].choices.delimiter == "="
-    assert [one.id for one in read(folder, "group: g\ntask: all_colours\n".replace(": all", ": [all") + "]").sequences
-            ] == ["sea.row-0", "sea.row-1", "sky.row-0", "sky.row-1"]  # fmt: skip
+    assert [
+        one.id for one in read(folder, "group: g\ntask: all_colours\n".replace(": all", ": [all") + "]").sequences
+    ] == ["sea.row-0", "sea.row-1", "sky.row-0", "sky.row-1"]
 
 
 def test_what_the_group_says_of_prompts_is_in_the_place_of_its_tasks_own(folder: Path) -> None:
@@ -151,12 +162,18 @@ REFUSED = [
     ("group: g\ntask: [sky, all_colours]", None, "the task 'sky' is named twice"),
     ("group: g\ntask: [g]", None, "the group 'g' is inside itself"),
     ("group: g\ntask: []", None, "the group has no task"),
-    ("group: g\ntask:\n  - task: sky\n    doc_to_text: !function u.f", None,
-     "group.yaml, line 4, field task[0].doc_to_text: `!function u.f` is Python"),
+    (
+        "group: g\ntask:\n  - task: sky\n    doc_to_text: !function u.f",
+        None,
+        "group.yaml, line 4, field task[0].doc_to_text: `!function u.f` is Python",
+    ),
     ("group: g\ntask:\n  - task: sky\n    include: tasks/sea.yaml", None, "line 4, field task[0].include"),
     ("group: g\ntask: [sky]\nuse_prompt: x", None, "group.yaml, line 3, field use_prompt: 'use_prompt' cannot be used"),
-    ("group: g\ntask: [sky]\naggregate_metric_list: [{metric: f1}]", None,
-     "line 3, field aggregate_metric_list[0]: no task of the group g has f1; they have acc, acc_norm"),
+    (
+        "group: g\ntask: [sky]\naggregate_metric_list: [{metric: f1}]",
+        None,
+        "line 3, field aggregate_metric_list[0]: no task of the group g has f1; they have acc, acc_norm",
+    ),
     ("group: g\ntask: [sky]\naggregate_metric_list: [{metric: acc, aggregation: median}]", None, "summed up by mean"),
     ("group: g\ntask: [sky]\naggregate_metric_list: [{metric: acc, weight_by_size: maybe}]", None, "true or false"),
     ("group: g\ntask: [sky]\naggregate_metric_list: [{metric: acc, weights: [1]}]", None, "'weights' cannot be used"),
@@ -164,7 +181,7 @@ REFUSED = [
     ("group: g\ntask: [sky, sea]", ["sky:test={folder}/rows.jsonl"], "sea needs --data sea:test=FILE"),
     ("group: g\ntask: [sky]", ["see:test={folder}/rows.jsonl", "{folder}/rows.jsonl"], "no task of the group takes it"),
     ("group: g\ntask: [{task: sky, dataset_name: ../x}]", ["{dataset_name}.jsonl"], "that a file can be called by"),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("text", "data", "what"), REFUSED)
@@ -212,8 +229,9 @@ def test_what_only_the_harness_can_do_is_left_out_and_told(folder: Path) -> None
     suite = read(folder, "group: g\ntask: [sky, sea]\naggregate_metric_list: [{metric: f1}, {metric: acc}]", skip=True)
 
     assert [text.partition(":")[0] for text in suite.left_out] == [
-        "group.yaml, line 3, field aggregate_metric_list[0]", "tasks/sea.yaml, line 12, field process_docs",
-    ]  # fmt: skip
+        "group.yaml, line 3, field aggregate_metric_list[0]",
+        "tasks/sea.yaml, line 12, field process_docs",
+    ]
     assert suite.primary_metric == "acc.g"
 
 

@@ -34,9 +34,14 @@ class Renderer:
 
 
 def read(
-    folder: Path, text: str, rows: Sequence[Any] = ROWS, *, files: list[str] | None = None, skip: bool = False,
+    folder: Path,
+    text: str,
+    rows: Sequence[Any] = ROWS,
+    *,
+    files: list[str] | None = None,
+    skip: bool = False,
     shots: int | None = None,
-) -> SuiteContent:  # fmt: skip
+) -> SuiteContent:
     (folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     (folder / "task.yaml").write_text(text)
     given = [f"test={folder}/rows.jsonl"] if files is None else files
@@ -76,7 +81,7 @@ REFUSED = [
     (("{{q}}", "{% for x in range(9999) %}{% for y in range(9999) %}{% endfor %}{% endfor %}"), "row 0", "more steps"),
     (('["red", "blue"]', '"{{q}}"'), "field doc_to_choice: row 0", "no list of texts"),
     (('["red", "blue"]', '["red"]'), "field doc_to_target: row 1", "names the choice 1; there are 1"),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("change", "where", "what"), REFUSED)

@@ -43,7 +43,7 @@ def test_the_examples_of_the_documentation_are_suites(tmp_path: Path) -> None:
     at_top = [whole + part for part in parts if re.match("[a-z]", part)]
     below = [part if "- id:" in part else f"  - id: x\n{part}" for part in parts if not re.match("[a-z]", part)]
     texts = [whole, *at_top, *(f"nightjar: 1\nsequences:\n{part}" for part in below)]
-    assert (len(at_top), len(below)) == (2, 2)
+    assert (len(at_top), len(below)) == (3, 2)
     for text in texts:
         (tmp_path / "suite.yaml").write_text(text, encoding="utf-8")
         assert read_suite(tmp_path / "suite.yaml").sequences

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,8 @@ GRAMMAR_ENGINE = get_version().split()[0].replace("@", " ")
 Mask = npt.NDArray[np.uint32]
 """A bit for each entry of the vocabulary, the first in the lowest."""
 MOST_FORCED_BYTES = 4000
+_BEHIND = re.compile("<state>|<backtrace>")
+"""What is for the makers of llguidance."""
 JSON_OPTIONS: Any = {
     "whitespace_flexible": False,
     "item_separator": ", ",
@@ -23,6 +26,11 @@ JSON_OPTIONS: Any = {
     "json_allowed_escapes": 'nrbtf\\"',
 }
 """Fixed, since replies depend on them. No \\uXXXX: further properties could be named like those that are listed."""
+
+
+def allowed_ids(mask: Mask, vocabulary: int) -> npt.NDArray[np.intp]:
+    """The entries that a mask lets through, ascending."""
+    return np.flatnonzero(np.unpackbits(mask.view(np.uint8), count=vocabulary, bitorder="little"))
 
 
 def json_grammar(schema: dict[str, Any]) -> str:
@@ -41,7 +49,7 @@ def regex_grammar(text: str) -> str:
 def parser_limits() -> LLParserLimits:
     """All explicit: a newer llguidance must not change what is accepted, nor what a step may take."""
     return LLParserLimits(
-        max_items_in_row=2000,
+        max_items_in_row=4000,
         initial_lexer_fuel=1_000_000,
         step_lexer_fuel=200_000,
         step_max_items=50_000,
@@ -74,7 +82,7 @@ class GrammarMatcher:
     @property
     def error(self) -> str:
         """The first line of what llguidance says; empty while all is well."""
-        return self._matcher.get_error().split("<state>")[0].strip() if self._matcher.is_error() else ""
+        return _BEHIND.split(self._matcher.get_error())[0].strip() if self._matcher.is_error() else ""
 
     @property
     def complete(self) -> bool:

@@ -11,7 +11,7 @@ it, and keywords without a `type` mean their type.
 from __future__ import annotations
 
 import reprlib
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from math import lcm
 from typing import Any
 from urllib.parse import unquote
@@ -39,6 +39,13 @@ def enforceable(schema: Mapping[str, Any]) -> dict[str, Any]:
     return _Reading(schema).whole()
 
 
+def refused_place(
+    schema: Mapping[str, Any], why_refused: Callable[[dict[str, Any]], str | None]
+) -> tuple[str, str | None]:
+    """The innermost place of an enforceable schema that cannot be built by itself either, and why; "" for the whole."""
+    return _Reading(schema).refused_place(why_refused)
+
+
 def value_key(value: Any) -> Hashable:
     """The same for two values just when JSON Schema calls them equal: 1 is 1.0 and not true."""
     if isinstance(value, list):
@@ -57,6 +64,9 @@ class _Reading:
         self._numbers: dict[str, int] = {}
         """Of the schemas that references lead to, by pointer: their names in the result."""
         self._definitions: dict[str, Any] = {}
+        self._apart: dict[tuple[int, int], bool] = {}
+        """Whether two schemas of the root exclude each other, by their identity."""
+        self._keys: dict[int, frozenset[Hashable]] = {}
 
     def whole(self) -> dict[str, Any]:
         result = self._read(self._root, "", 0)
@@ -67,6 +77,35 @@ class _Reading:
             self._definitions[str(number)] = self._read(self._target(pointer, pointer[1:]), pointer[1:], 0)
         self._check_ends()
         return {**result, "$defs": self._definitions} if self._definitions else dict(result)
+
+    def refused_place(self, why_refused: Callable[[dict[str, Any]], str | None]) -> tuple[str, str | None]:
+        part, place, why, seen = self.whole(), "", None, {""}
+        found = True
+        while found:
+            found = False
+            for inner_place, inner in self._inside(part, place):
+                if inner_place in seen or not isinstance(inner, dict):
+                    continue
+                seen.add(inner_place)
+                if (reason := why_refused({**inner, "$defs": self._definitions})) is not None:
+                    part, place, why, found = inner, inner_place, reason, True
+                    break
+        return place, why
+
+    def _inside(self, part: Mapping[str, Any], place: str) -> Iterator[tuple[str, Any]]:
+        """The schemas in one that was read, those that must be there first; not those that hold for the same value."""
+        properties = part.get("properties", {})
+        needed = set(part.get("required", ()))
+        for name in sorted(properties, key=lambda name: name not in needed):
+            yield f"{place}/properties/{name}", properties[name]
+        for number, schema in enumerate(part.get("prefixItems", ())):
+            yield f"{place}/prefixItems/{number}", schema
+        for keyword in ("items", "additionalProperties"):
+            yield f"{place}/{keyword}", part.get(keyword)
+        if "$ref" in part:
+            number = part["$ref"].removeprefix("#/$defs/")
+            pointer = next(pointer for pointer, other in self._numbers.items() if str(other) == number)
+            yield pointer[1:], self._definitions[number]
 
     def _read(self, schema: Any, place: str, level: int, *, put_together: bool = False, via: Refs = ()) -> Any:
         """`put_together`: with others that hold for the same value, and somebody else closes what they make; `via`: the
@@ -226,34 +265,49 @@ class _Reading:
     def _check_disjoint(self, branches: list[Any], place: str) -> None:
         for number, branch in enumerate(branches):
             for other in range(number):
-                if not self._disjoint(branches[other], branch):
+                if not self._disjoint(branches[other], branch, 0):
                     raise refused(
                         place,
                         f"has branches {other} and {number}, which are not known to exclude each other; "
                         "use anyOf, or give their types or a required property with different const values",
                     )
 
-    def _disjoint(self, one: Any, other: Any) -> bool:
+    def _disjoint(self, one: Any, other: Any, level: int) -> bool:
         """Whether no value is valid by both originals, as far as types, values and required properties tell."""
         one, other = self._behind(one), self._behind(other)
-        values, other_values = _listed(one), _listed(other)
+        pair = (id(one), id(other))
+        if pair not in self._apart:
+            self._apart[pair] = False  # meanwhile: a pair that leads back to itself tells nothing
+            self._apart[pair] = level < MOST_LEVELS and self._seen_apart(one, other, level)
+        return self._apart[pair]
+
+    def _seen_apart(self, one: Mapping[str, Any], other: Mapping[str, Any], level: int) -> bool:
+        values, other_values = self._value_keys(one), self._value_keys(other)
         if values is not None and other_values is not None:
-            return not {value_key(value) for value in values} & {value_key(value) for value in other_values}
+            return not values & other_values
         shared = _possible_types(one) & _possible_types(other)
         if shared == {"object"}:
             return any(
-                self._disjoint(schema, other["properties"][name])
+                self._disjoint(schema, other["properties"][name], level + 1)
                 for name, schema in one.get("properties", {}).items()
                 if name in one.get("required", ()) and name in other.get("required", ())
                 if name in other.get("properties", ())
             )
         return not shared
 
+    def _value_keys(self, schema: Mapping[str, Any]) -> frozenset[Hashable] | None:
+        """The values that an enum or const leaves at most; None where there is neither."""
+        if (listed := _listed(schema)) is None:
+            return None
+        if id(schema) not in self._keys:
+            self._keys[id(schema)] = frozenset(map(value_key, listed))
+        return self._keys[id(schema)]
+
     def _behind(self, schema: Any) -> Mapping[str, Any]:
         """The schema behind references that stand alone."""
         if isinstance(schema, Mapping) and "$ref" in schema:
             schema = self._target(self._followed(schema["$ref"], ""), "")
-        return schema if isinstance(schema, Mapping) else {}
+        return schema if isinstance(schema, Mapping) else _ANYTHING
 
     # Recursion
 
@@ -270,6 +324,7 @@ class _Reading:
 
 
 Refs = tuple[str, ...]
+_ANYTHING: Mapping[str, Any] = {}
 
 
 def _ends(schema: Any, known: set[str]) -> bool:

@@ -19,7 +19,7 @@ from nightjar.jobs.parameters import Parameters
 from nightjar.workers.engine.backend import Drawn
 from nightjar.workers.engine.continuation import continued
 from nightjar.workers.engine.grammar.held import held_to, known_grammar
-from nightjar.workers.engine.grammar.matcher import GrammarMatcher, Mask
+from nightjar.workers.engine.grammar.matcher import GrammarMatcher, Mask, allowed_ids
 from nightjar.workers.engine.guide import Guide
 from nightjar.workers.engine.llama.abort_text import AbortText, decode_error
 from nightjar.workers.engine.llama.batch import Batch
@@ -27,7 +27,7 @@ from nightjar.workers.engine.llama.context import ContextSettings, open_context
 from nightjar.workers.engine.llama.guided import GuidedSampler
 from nightjar.workers.engine.llama.library import recent_errors
 from nightjar.workers.engine.llama.model import LlamaModel
-from nightjar.workers.engine.llama.sampler import Candidates, Chain, Chains, Shortlist, allowed_ids, top_logprobs
+from nightjar.workers.engine.llama.sampler import Candidates, Chain, Chains, Shortlist, top_logprobs
 from nightjar.workers.engine.llama.score_device import LlamaScoreDevice
 from nightjar.workers.engine.request import Request
 from nightjar.workers.engine.sampling import stages

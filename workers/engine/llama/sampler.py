@@ -128,11 +128,6 @@ class Shortlist:
         return token
 
 
-def allowed_ids(mask: Mask, vocabulary: int) -> npt.NDArray[np.intp]:
-    """The entries that a mask lets through, ascending."""
-    return np.flatnonzero(np.unpackbits(mask.view(np.uint8), count=vocabulary, bitorder="little"))
-
-
 class Chains:
     """Makes requests' sampler chains for one model."""
 

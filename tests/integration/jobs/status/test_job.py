@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict
 
 import pytest
@@ -14,8 +15,10 @@ from nightjar.jobs.mongo import Database, utc_now
 from nightjar.jobs.parameters import Policy
 from nightjar.jobs.records import AttemptEnd, Draw, Timings, TurnRecord
 from nightjar.jobs.retry import Again
+from nightjar.jobs.routing.routed import JobRoute, RouteStep
 from nightjar.jobs.status.job import describe_job
 from nightjar.scripts.views.job import print_job
+from nightjar.scripts.views.output import emit_json
 from tests.dying_jobs import kill_one
 
 JOB_KEYS = (
@@ -93,3 +96,18 @@ async def test_the_keys_of_json_are_stable(run: Run, database: Database) -> None
     assert list(data["crashes"][0]) == CRASH_KEYS
     assert list(data["turns"][0]) == TURN_KEYS
     assert data["created_at"] == job.model_dump(mode="json")["created_at"]
+
+
+async def test_who_answers_for_a_policy_is_typed_and_said(
+    run: Run, database: Database, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The keys are those that are stored."""
+    step = RouteStep(model="m", reason="tag poem", at=utc_now())
+    route = JobRoute(asked_as="router:best", policy="router:best@1", order=["m"], left=[], steps=[step])
+    job = await find_job(run, "a", database)
+    detail = await describe_job(job.model_copy(update={"routed": route}), database)
+    assert detail.routed == route
+    print_job(detail)
+    assert f"x router:best, repeat 0\nAnswered by {route.words}" in capsys.readouterr().out
+    emit_json({"job": asdict(detail)})
+    assert json.loads(capsys.readouterr().out)["job"]["routed"] == route.model_dump(mode="json")

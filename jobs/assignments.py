@@ -1,4 +1,4 @@
-"""`--set key=value` and `--set MODEL:key=value`, as given on a command line."""
+"""`--set key=value` and `--set MODEL:key=value`, as they are typed."""
 
 from __future__ import annotations
 
