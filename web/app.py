@@ -15,7 +15,7 @@ from nightjar.jobs.live.requests import LiveRequests
 from nightjar.jobs.money.rates import SharedRates
 from nightjar.jobs.mongo import Database
 from nightjar.web import metrics, open_routes
-from nightjar.web.api import acting, reading
+from nightjar.web.api import acting, page_actions, reading
 from nightjar.web.api import live as live_requests
 from nightjar.web.cleaning import Cleaning, CleanupCommand
 from nightjar.web.events.feed import EventFeed
@@ -110,6 +110,7 @@ def create_app(
         *ROUTES,
         *reading.ROUTES,
         *acting.ROUTES,
+        *page_actions.ROUTES,
         *live_requests.ROUTES,
         *protocols,
     )

@@ -28,7 +28,7 @@ Send = Callable[[_AsgiMessage], Awaitable[None]]
 App = Callable[[AsgiScope, Receive, Send], Awaitable[None]]
 
 BODY_BYTES = 4 * 2**20
-LARGER_BODIES = {"/suites/import": 32 * 2**20}
+LARGER_BODIES = dict.fromkeys(("/suites/import", "/api/suites"), 32 * 2**20)
 """Paths of files that are uploaded."""
 BODY_S = 30.0
 """A body that has not arrived after so long never will."""

@@ -1,10 +1,13 @@
-"""A comparison as lines of a table, for terminal and page. Pure."""
+"""A comparison as lines of a table, for terminal and page, and as JSON for programs. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any
 
 from nightjar.jobs.remote_models import usd_text
+from nightjar.pipeline.ascii_numbers import plain_numbers
 from nightjar.pipeline.compare.comparison import Comparison
 from nightjar.pipeline.report.data import numbers as fmt
 from nightjar.pipeline.report.data.amounts import amount, ends_of
@@ -42,3 +45,34 @@ def cost_rows(comparison: Comparison) -> list[list[str]]:
         change = f"{(cost.other / cost.base - 1) * 100:+.0f}\u202f%" if cost.base and cost.other else "-"
         rows.append([cost.name.replace(", bytes", ""), *values, change, "", "", "", ""])
     return rows
+
+
+def comparison_json(comparison: Comparison) -> dict[str, Any]:
+    """Two sides as `nightjar compare --json` has them."""
+
+    def row(metric: Any) -> dict[str, Any]:
+        pair = metric.pair
+        return {
+            "metric": metric.metric,
+            "base": metric.base,
+            "other": metric.other,
+            **asdict(pair.paired),
+            "p_adjusted": pair.p_adjusted,
+            "verdict": pair.verdict.value if metric in comparison.metrics else None,
+            "detectable": pair.detectable,
+            "needed": pair.needed,
+            "missing": asdict(pair.missing) if pair.missing else None,
+        }
+
+    return {
+        "base": comparison.base.name,
+        "other": comparison.other.name,
+        "shared": comparison.shared,
+        "incomplete": comparison.incomplete,
+        "only_base": comparison.only_base,
+        "only_other": comparison.only_other,
+        "notices": [plain_numbers(notice) for notice in comparison.notices],
+        "metrics": [row(metric) for metric in (*comparison.metrics, *comparison.measures)],
+        "costs": [asdict(cost) for cost in comparison.costs],
+        "run_costs": [asdict(cost) for cost in comparison.run_costs],
+    }

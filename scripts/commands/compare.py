@@ -168,46 +168,14 @@ def _run_row(report: RunReport, files: list[str]) -> dict[str, Any]:
 def _show_json(
     comparisons: list[Comparison], results: list[GateResult], left_out: list[str], runs: list[dict[str, Any]]
 ) -> None:
+    from nightjar.pipeline.compare.rows import comparison_json
     from nightjar.scripts.views.output import emit_json
 
     emit_json(
         {
             "runs": runs,
             "unpaired": left_out,
-            "comparisons": [_comparison(comparison) for comparison in comparisons],
+            "comparisons": [comparison_json(comparison) for comparison in comparisons],
             "gates": [result_row(result) for result in results],
         }
     )
-
-
-def _comparison(comparison: Comparison) -> dict[str, Any]:
-    from dataclasses import asdict
-
-    from nightjar.pipeline.ascii_numbers import plain_numbers
-
-    def row(metric: Any) -> dict[str, Any]:
-        pair = metric.pair
-        return {
-            "metric": metric.metric,
-            "base": metric.base,
-            "other": metric.other,
-            **asdict(pair.paired),
-            "p_adjusted": pair.p_adjusted,
-            "verdict": pair.verdict.value if metric in comparison.metrics else None,
-            "detectable": pair.detectable,
-            "needed": pair.needed,
-            "missing": asdict(pair.missing) if pair.missing else None,
-        }
-
-    return {
-        "base": comparison.base.name,
-        "other": comparison.other.name,
-        "shared": comparison.shared,
-        "incomplete": comparison.incomplete,
-        "only_base": comparison.only_base,
-        "only_other": comparison.only_other,
-        "notices": [plain_numbers(notice) for notice in comparison.notices],
-        "metrics": [row(metric) for metric in (*comparison.metrics, *comparison.measures)],
-        "costs": [asdict(cost) for cost in comparison.costs],
-        "run_costs": [asdict(cost) for cost in comparison.run_costs],
-    }

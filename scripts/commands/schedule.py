@@ -263,40 +263,11 @@ async def _add(
 
 
 def _row(schedule: Schedule, now: Any) -> dict[str, Any]:
-    from zoneinfo import ZoneInfo
+    from nightjar.pipeline.nights.schedule_row import schedule_row
 
-    from nightjar.pipeline.nights.ticks import next_tick
-
-    tick = next_tick(schedule.cron, schedule.timezone, now)
-    if tick is None:
+    row = schedule_row(schedule, now)
+    if row["next_utc"] is None:
         raise UsageError(
             f"Schedule {schedule.id!r} never ticks again; remove it: `nightjar schedule rm {schedule.id}`."
         )
-    local = tick.astimezone(ZoneInfo(schedule.timezone))
-    return {
-        "name": schedule.id,
-        "cron": schedule.cron,
-        "timezone": schedule.timezone,
-        "paused": not schedule.enabled,
-        "next_local": f"{local:%Y-%m-%d %H:%M %Z}",
-        "next_utc": f"{tick:%Y-%m-%d %H:%M}",
-        "suite": schedule.enqueue["suite"],
-        "models": ", ".join(schedule.enqueue["models"]),
-        "last_run": schedule.last_run,
-        "last_error": schedule.last_error,
-        "last_passed": schedule.last_passed,
-        "waiting_for": schedule.waiting_for,
-        "overlap": schedule.overlap,
-        "missed": schedule.missed,
-        "grace_s": schedule.grace_s,
-        "keep_nights": schedule.keep_nights,
-        "enqueue": _shown(schedule.enqueue),
-    }
-
-
-def _shown(enqueue: dict[str, Any]) -> dict[str, Any]:
-    """The request without what a web address may hide."""
-    from nightjar.jobs.ending import Hook
-
-    hooks = [str(Hook.model_validate(hook)) for hook in enqueue.get("on_finish", ())]
-    return enqueue | ({"on_finish": hooks} if hooks else {})
+    return row

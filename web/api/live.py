@@ -23,7 +23,7 @@ from nightjar.web.api.answers import json_answer
 from nightjar.web.auth.roles import Action
 from nightjar.web.events.frames import RETRY, STILL_HERE, EventFrame, event_frame
 from nightjar.web.openai.asking import asker
-from nightjar.web.pages.declare import note_action
+from nightjar.web.pages.declare import note_action, noting_failure
 from nightjar.web.play.streams import DEFECT, end_words
 from nightjar.web.routing import Route
 from nightjar.web.site import Site, site_of
@@ -129,12 +129,9 @@ async def _hear(reply: LiveReply, frames: asyncio.Queue[EventFrame]) -> None:
 async def cancel_request(request: Request, id: str) -> Response:
     """Ends one of yours within a step of its engine. `cancelled` is false for one that had ended."""
     site, user = site_of(request), asker(request)
-    try:
+    async with noting_failure(request, "cancel live request", id):
         about = (await read_kept(id, user, site.database)).about
         cancelled = await site.live.cancel(about.id, user=user)
-    except NightjarError as error:
-        await note_action(request, "cancel live request", id[:100], str(error)[:1000])
-        raise
     await note_action(request, "cancel live request", about.id, "done", {"cancelled": cancelled})
     return json_answer(request, {"request": {"id": about.id, "cancelled": cancelled}})
 

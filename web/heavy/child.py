@@ -49,9 +49,19 @@ async def _work(answers: Any) -> None:
                 await asyncio.to_thread(Path(task["file"]).write_bytes, content)
                 answer["error"] = None
             except (NightjarError, DatabaseError, MemoryError) as error:
-                answer["error"] = cut_error(str(error) or type(error).__name__)
+                answer |= {"error": cut_error(str(error) or type(error).__name__), "fault": fault_of(error)}
             signal.alarm(0)
             print(json.dumps(answer), file=answers, flush=True)
+
+
+def fault_of(error: Exception) -> str | None:
+    """Whose fault it is, for the parent: "asked" wrongly, something is "away", or None: neither."""
+    from nightjar.config.errors import ServiceError, UsageError
+    from nightjar.jobs.mongo import DatabaseError
+
+    if isinstance(error, UsageError):
+        return "asked"
+    return "away" if isinstance(error, ServiceError | DatabaseError) else None
 
 
 def cut_error(text: str) -> str:

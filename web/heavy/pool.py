@@ -8,12 +8,12 @@ import json
 import secrets
 import tempfile
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from nightjar.config.ended_child import end_child
-from nightjar.config.errors import NightjarError, QueueFullError, ServiceError
+from nightjar.config.errors import NightjarError, QueueFullError, ServiceError, UsageError
 from nightjar.config.interpreter import PYTHON
 
 CHILDREN = 2
@@ -28,6 +28,8 @@ LIMIT_S = 120
 PATIENCE_S = 0.15
 """A page that is not ready after so long says that it is being computed."""
 _COMMAND = "from nightjar.web.heavy.child import work_for_parent; work_for_parent()"
+_FAULTS: Mapping[str, type[NightjarError]] = {"asked": UsageError, "away": ServiceError}
+"""By what a child says of an error: whoever asked wrongly is told so, and not of a fault of ours."""
 Where = Callable[[], tuple[str, str]]
 """URL and name of the database."""
 
@@ -118,7 +120,7 @@ class HeavyPool:
                 )
             self._idle.append(child)
             if answer["error"] is not None:
-                raise NightjarError(answer["error"])
+                raise _FAULTS.get(answer.get("fault") or "", NightjarError)(answer["error"])
             return Path(name)
 
     async def _start(self) -> asyncio.subprocess.Process:

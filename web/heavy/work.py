@@ -18,12 +18,12 @@ from nightjar.pipeline.collect.collector import collect
 from nightjar.pipeline.compare.baseline import since_baseline
 from nightjar.pipeline.compare.changed_turns import read_turns_beside
 from nightjar.pipeline.compare.comparison import Comparison, PairBy, compare_sides, pair_up, sides, unpaired
-from nightjar.pipeline.compare.rows import COMPARED_COLUMNS, cost_rows, metric_rows
+from nightjar.pipeline.compare.rows import COMPARED_COLUMNS, comparison_json, cost_rows, metric_rows
 from nightjar.pipeline.nights.night_store import read_nights
-from nightjar.pipeline.report.data.trend import trend
+from nightjar.pipeline.report.data.trend import Trend, trend
 from nightjar.pipeline.report.formats.json_ import render_json
 from nightjar.pipeline.report.page.html import render_html
-from nightjar.pipeline.report.page.trend_page import render_trend
+from nightjar.pipeline.report.page.trend_page import render_trend, render_trend_json
 from nightjar.pipeline.search.duplicates import find_equal_replies
 from nightjar.pipeline.search.question import SearchQuestion
 from nightjar.pipeline.search.start import search
@@ -76,6 +76,15 @@ async def write_comparison(database: Database, base: str, other: str) -> str:
     return json.dumps({"compared": compared, "unpaired": list(unpaired(before, after, pairs))})
 
 
+async def write_comparison_json(database: Database, base: str, other: str) -> str:
+    """The same as numbers, as `nightjar compare --json` has them."""
+    reports = [await collect((await find_run(name, database)).id, database) for name in (base, other)]
+    before, after = (sides(report, None, PairBy.CONTENT) for report in reports)
+    pairs = pair_up(before, after)
+    compared = [comparison_json(compare_sides(one, two)) for one, two in pairs]
+    return json.dumps({"comparisons": compared, "unpaired": list(unpaired(before, after, pairs))})
+
+
 def _compared(comparison: Comparison) -> ComparedModels:
     return ComparedModels(
         base=comparison.base.name,
@@ -99,10 +108,19 @@ async def write_turns_beside(database: Database, base: str, other: str, turns: s
 
 async def write_trend_page(database: Database, suite: str) -> str:
     """The nights of a suite, as one page of its own. Raises UsageError where none has ended."""
+    return render_trend(await _trend(database, suite))
+
+
+async def write_trend_json(database: Database, suite: str) -> str:
+    """The same as `nightjar trend --format json` writes it."""
+    return render_trend_json(await _trend(database, suite))
+
+
+async def _trend(database: Database, suite: str) -> Trend:
     nights = await read_nights(suite, NIGHTS, database)
     if not nights:
         raise UsageError(f"No run of suite {suite!r} has finished yet.")
-    return render_trend(trend(suite, nights, now=utc_now(), version=NIGHTJAR_VERSION))
+    return trend(suite, nights, now=utc_now(), version=NIGHTJAR_VERSION)
 
 
 async def write_answer(database: Database, asked: str, spec: str, home: str, photos: str, photo_model: str) -> str:
@@ -151,8 +169,10 @@ WORK: Mapping[str, Callable[..., Awaitable[str | bytes]]] = {
     "export": write_export,
     "run-file": write_run_file,
     "compare": write_comparison,
+    "compare-json": write_comparison_json,
     "turns-beside": write_turns_beside,
     "trend": write_trend_page,
+    "trend-json": write_trend_json,
     "search": write_answer,
     "duplicates": write_duplicates,
     "model": write_model,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import monotonic
 from typing import Any
 
@@ -120,15 +120,17 @@ async def _chosen(visit: Visit) -> tuple[str, str, tuple[Said, ...]]:
 
 async def _look(visit: Visit, before: Run, after: Run, asked: tuple[str, str]) -> list[dict[str, Any] | None]:
     """The comparison and the page of turns; None for what is still being worked out."""
+    numbers = await compare_task(before, after)
+    turns = replace(numbers, kind="turns-beside", arguments=(*numbers.arguments, *asked, str(EACH)))
+    files = await asyncio.gather(*(visit.site.heavy.look(task) for task in (numbers, turns)))
+    return [None if file is None else json.loads(await asyncio.to_thread(file.read_text, "utf-8")) for file in files]
+
+
+async def compare_task(before: Run, after: Run) -> HeavyTask:
+    """Its version changes when one of their reports does, and every few seconds while one is at work."""
     versions = [(await report_task(run)).version for run in (before, after)]
     fresh = "" if None not in (before.outcome.finished_at, after.outcome.finished_at) else str(monotonic() // FRESH_S)
-    ids, version = (before.id, after.id), " ".join([*versions, fresh])
-    tasks = (
-        HeavyTask(kind="compare", arguments=ids, version=version),
-        HeavyTask(kind="turns-beside", arguments=(*ids, *asked, str(EACH)), version=version),
-    )
-    files = await asyncio.gather(*(visit.site.heavy.look(task) for task in tasks))
-    return [None if file is None else json.loads(await asyncio.to_thread(file.read_text, "utf-8")) for file in files]
+    return HeavyTask(kind="compare", arguments=(before.id, after.id), version=" ".join([*versions, fresh]))
 
 
 def _turns_said(turns: dict[str, Any], skipped: int, count: int) -> str:

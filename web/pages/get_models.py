@@ -136,8 +136,8 @@ def _hub_section(text: str, found: list[str] | None, may: bool) -> Section:
     )
 
 
-async def _begin(visit: Visit) -> Done:
-    """Of the list, which is registered with the settings that fit; or a repository of the hub."""
+async def do_begin_pull(visit: Visit) -> Done:
+    """Fetches a model of the list, which is registered with the settings that fit; or a repository of the hub."""
     site = visit.site
     quantisation = visit.one("quantisation") or None
     if chosen := visit.one("recommended"):
@@ -161,7 +161,8 @@ async def _registered(chosen: str, site: Site) -> str:
     return chosen
 
 
-async def _resume(visit: Visit) -> Done:
+async def do_resume_pull(visit: Visit) -> Done:
+    """Goes on with a download that ended before it was whole."""
     model = visit.path["name"]
     states = {state.model: state for state in await asyncio.to_thread(visit.site.pulls.states)}
     if model not in states:
@@ -171,7 +172,8 @@ async def _resume(visit: Visit) -> Done:
     return Done(said=f"{model} is being fetched.", about=model)
 
 
-async def _cancel(visit: Visit) -> Done:
+async def do_cancel_pull(visit: Visit) -> Done:
+    """Ends a download; what was fetched is kept to go on from."""
     await visit.site.pulls.cancel(visit.path["name"])
     return Done(said=f"{visit.path['name']}: cancelled. What was fetched is kept.")
 
@@ -183,8 +185,8 @@ async def _forget(visit: Visit) -> Done:
 
 ROUTES = (
     page("/models/get", "sheet.html", Sheet, build_get_models),
-    post_action("/pulls/begin", Action.RUN, _begin),
-    post_action("/pulls/{name}/resume", Action.RUN, _resume),
-    post_action("/pulls/{name}/cancel", Action.RUN, _cancel),
+    post_action("/pulls/begin", Action.RUN, do_begin_pull),
+    post_action("/pulls/{name}/resume", Action.RUN, do_resume_pull),
+    post_action("/pulls/{name}/cancel", Action.RUN, do_cancel_pull),
     post_action("/pulls/{name}/forget", Action.RUN, _forget),
 )

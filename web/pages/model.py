@@ -198,25 +198,29 @@ async def _verify(visit: Visit) -> Done:
     return Done(said="Its files are being hashed.", to=path_to("models", held.name))
 
 
-async def _load(visit: Visit) -> Done:
+async def do_load_model(visit: Visit) -> Done:
+    """Says that it is wanted: a worker that takes whatever waits loads it."""
     held = await find_held(visit.path["name"], visit.site)
     await want_model(held.name, visit.site.database, for_s=LOAD_S)
     return Done(said=f"{held.name} is wanted: a worker that takes whatever waits loads it when it is free.")
 
 
-async def _unload(visit: Visit) -> Done:
+async def do_unload_model(visit: Visit) -> Done:
+    """Says that nobody wants it any more."""
     name = (await find_held(visit.path["name"], visit.site)).name
     await let_go(name, visit.site.database)
     return Done(said=f"Nobody wants {name} now; its place takes another model when one is asked for.")
 
 
-async def _pin(visit: Visit) -> Done:
+async def do_pin_model(visit: Visit) -> Done:
+    """It gets a place before others, and keeps it."""
     name = (await find_held(visit.path["name"], visit.site)).name
     await pin_model(name, True, visit.site.database)
     return Done(said=f"{name} is pinned: it gets a place before others, and keeps it.")
 
 
-async def _unpin(visit: Visit) -> Done:
+async def do_unpin_model(visit: Visit) -> Done:
+    """It keeps its place no longer than others."""
     name = (await find_held(visit.path["name"], visit.site)).name
     await pin_model(name, False, visit.site.database)
     return Done(said=f"{name} is not pinned any more.")
@@ -253,10 +257,10 @@ async def _take_off(visit: Visit, *, keep_file: bool) -> Done:
 ROUTES = (
     page("/models/{name}", "sheet.html", Sheet, build_model),
     post_action("/models/{name}/verify", Action.RUN, _verify),
-    post_action("/models/{name}/load", Action.RUN, _load),
-    post_action("/models/{name}/unload", Action.RUN, _unload),
-    post_action("/models/{name}/pin", Action.RUN, _pin),
-    post_action("/models/{name}/unpin", Action.RUN, _unpin),
+    post_action("/models/{name}/load", Action.RUN, do_load_model),
+    post_action("/models/{name}/unload", Action.RUN, do_unload_model),
+    post_action("/models/{name}/pin", Action.RUN, do_pin_model),
+    post_action("/models/{name}/unpin", Action.RUN, do_unpin_model),
     post_action("/models/{name}/add", Action.RUN, _add),
     post_action("/models/{name}/forget", Action.REMOVE, _forget),
     post_action("/models/{name}/delete", Action.REMOVE, _delete),

@@ -47,8 +47,8 @@ async def _retry(visit: Visit) -> Done:
     return Done(said=said, about=run.name, details={"jobs": count})
 
 
-async def _judge(visit: Visit) -> Done:
-    """By its last rubric, else the suite's: no file and no address is taken from a request."""
+async def do_judge(visit: Visit) -> Done:
+    """Has a run judged again by chosen models, by its last rubric or the suite's: no file and no address is taken."""
     from nightjar.pipeline.judging.start import judge_again
 
     run, judges = await _run(visit), visit.many("judge")
@@ -61,7 +61,8 @@ async def _judge(visit: Visit) -> Done:
     return Done(said=said, about=run.name, to=run_address(run.name), details={"judges": judges})
 
 
-async def _make_baseline(visit: Visit) -> Done:
+async def do_make_baseline(visit: Visit) -> Done:
+    """Makes a run the baseline of its suite, or of the one that is named."""
     from nightjar.pipeline.compare.baseline import set_baseline  # reads reports, which pages never do
 
     run = await _run(visit)
@@ -93,8 +94,8 @@ ROUTES = (
     post_action("/runs/{name}/resume", Action.RUN, _resume),
     post_action("/runs/{name}/cancel", Action.RUN, _cancel),
     post_action("/runs/{name}/retry", Action.RUN, _retry),
-    post_action("/runs/{name}/judge", Action.RUN, _judge),
-    post_action("/runs/{name}/baseline", Action.RUN, _make_baseline),
+    post_action("/runs/{name}/judge", Action.RUN, do_judge),
+    post_action("/runs/{name}/baseline", Action.RUN, do_make_baseline),
     post_action("/runs/{name}/clear-baseline", Action.RUN, _clear_baseline),
     post_action("/runs/{name}/remove", Action.REMOVE, _remove),
 )

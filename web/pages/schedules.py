@@ -177,21 +177,24 @@ async def _remove(visit: Visit) -> Done:
     return Done(said=f"{name} is removed; its runs stay.", to="/schedules")
 
 
-async def _pause(visit: Visit) -> Done:
+async def do_pause_schedule(visit: Visit) -> Done:
+    """It makes no run until it is resumed."""
     from nightjar.pipeline.nights.change_schedule import pause_schedule
 
     changed = await pause_schedule(visit.path["name"], visit.site.database)
     return Done(said="It makes no run until it is resumed." if changed else "It was paused already.")
 
 
-async def _resume(visit: Visit) -> Done:
+async def do_resume_schedule(visit: Visit) -> Done:
+    """It makes runs again, from its next tick on."""
     from nightjar.pipeline.nights.change_schedule import resume_schedule
 
     changed = await resume_schedule(visit.path["name"], visit.site.database)
     return Done(said="It makes runs again." if changed else "It was not paused.")
 
 
-async def _run(visit: Visit) -> Done:
+async def do_run_schedule(visit: Visit) -> Done:
+    """Makes its next run now, as one by hand."""
     from nightjar.pipeline.nights.change_schedule import run_schedule
     from nightjar.pipeline.runs.this_home import this_home
 
@@ -207,8 +210,8 @@ async def _run(visit: Visit) -> Done:
     return Done(said=f"Run {made.run.name} is made.", to=run_address(made.run.name), details={"run": made.run.name})
 
 
-async def _edit(visit: Visit) -> Done:
-    """Changes what was given; the rest of the schedule stays."""
+async def do_edit_schedule(visit: Visit) -> Done:
+    """Changes what was given of clock, time zone, repeats and limit; the rest of the schedule stays."""
     from nightjar.pipeline.nights.change_schedule import edit_schedule
 
     name = visit.path["name"]
@@ -232,9 +235,9 @@ ROUTES = (
     page(NEW, "sheet.html", Sheet, build_new_schedule, action=Action.RUN),
     post_action("/schedules/add", Action.RUN, _add),
     page("/schedules/{name}", "sheet.html", Sheet, build_schedule),
-    post_action("/schedules/{name}/pause", Action.RUN, _pause),
-    post_action("/schedules/{name}/resume", Action.RUN, _resume),
-    post_action("/schedules/{name}/run", Action.RUN, _run),
-    post_action("/schedules/{name}/edit", Action.RUN, _edit),
+    post_action("/schedules/{name}/pause", Action.RUN, do_pause_schedule),
+    post_action("/schedules/{name}/resume", Action.RUN, do_resume_schedule),
+    post_action("/schedules/{name}/run", Action.RUN, do_run_schedule),
+    post_action("/schedules/{name}/edit", Action.RUN, do_edit_schedule),
     post_action("/schedules/{name}/remove", Action.REMOVE, _remove),
 )

@@ -6,6 +6,7 @@ import asyncio
 import json
 import re
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 
 from fastapi import Request
@@ -13,6 +14,7 @@ from fastapi.responses import JSONResponse
 
 from nightjar.config.counting import how_many
 from nightjar.config.errors import NightjarError, UsageError
+from nightjar.jobs.documents import SuiteVersion
 from nightjar.web.auth.roles import Action
 from nightjar.web.heavy.pool import HeavyTask
 from nightjar.web.pages.declare import note_action, noting_failure
@@ -24,16 +26,35 @@ ENDINGS = (".yaml", ".yml", ".json", ".jsonl", ".ndjson", ".csv", ".parquet")
 _NAME = re.compile(r"[\w][\w .()-]{0,119}")
 
 
+@dataclass(frozen=True, kw_only=True)
+class ImportedFile:
+    """What came of a file. `created`: the version is new."""
+
+    version: SuiteVersion
+    created: bool
+    notes: tuple[str, ...]
+    """What was left out, and what a reader of the file should know."""
+
+
 async def import_uploaded(request: Request) -> JSONResponse:
+    """Says what came of the file in a sentence, and where the suite's page is."""
+    imported = await import_body(request)
+    version = imported.version
+    what = f"{version.name}, version {version.version}: {how_many(len(version.sequences), 'sequence')}."
+    said = f"Imported {what}" if imported.created else f"It was there already: {what}"
+    return JSONResponse({"said": "\n".join([said, *imported.notes]), "to": path_to("suites", version.name)})
+
+
+async def import_body(request: Request) -> ImportedFile:
     """The body is the file, and `file` of the query its name; every error of it is told with its line."""
     name = request.query_params.get("file", "")
     async with noting_failure(request, "import", name):
-        said, suite = await _import(name, await request.body(), request.query_params.get("skip", ""), site_of(request))
-    await note_action(request, "import", suite, "done")
-    return JSONResponse({"said": said, "to": path_to("suites", suite)})
+        found = await _import(name, await request.body(), request.query_params.get("skip", ""), site_of(request))
+    await note_action(request, "import", found.version.name, "done")
+    return found
 
 
-async def _import(name: str, body: bytes, skip: str, site: Site) -> tuple[str, str]:
+async def _import(name: str, body: bytes, skip: str, site: Site) -> ImportedFile:
     from nightjar.pipeline.suites.content import SuiteContent
     from nightjar.pipeline.suites.importer import import_suite
 
@@ -53,9 +74,8 @@ async def _import(name: str, body: bytes, skip: str, site: Site) -> tuple[str, s
         await site.heavy.forget(task)
     content = SuiteContent.model_validate(told["content"]).model_copy(update={"left_out": tuple(told["left_out"])})
     version, created = await import_suite(content, site.database)
-    what = f"{version.name}, version {version.version}: {how_many(len(version.sequences), 'sequence')}."
-    more = [f"Left out: {text}" for text in told["left_out"]] + list(told["notes"])
-    return "\n".join([f"Imported {what}" if created else f"It was there already: {what}", *more]), version.name
+    notes = (*(f"Left out: {text}" for text in told["left_out"]), *told["notes"])
+    return ImportedFile(version=version, created=created, notes=notes)
 
 
 ROUTES = (Route(method="POST", path="/suites/import", action=Action.RUN, answer=import_uploaded),)

@@ -72,11 +72,12 @@ async def test_prometheus_is_told_of_every_card(visits: Visits, database: Databa
     for family in text_string_to_metric_families(text):
         for sample in family.samples:
             named = told.setdefault(sample.name.removeprefix("nightjar_"), {})
-            named["/".join(sample.labels.values())] = sample.value
-    assert told["gpu_use_ratio"] == {"near/0/A card": 0.25, "near/1/A card": 1.0}
-    assert told["gpu_memory_used_bytes"] == {"near/0/A card": 2**30, "near/1/A card": 2**30}
-    assert told["gpu_temperature_celsius"] == {"near/1/A card": 71.0}
-    assert told["gpu_power_watts"] == {"near/1/A card": 310.5}
+            labels = [sample.labels[name] for name in ("host", "gpu") if name in sample.labels]
+            named[" ".join(labels)] = sample.value
+    assert told["gpu_use_ratio"] == {"near 0": 0.25, "near 1": 1.0}
+    assert told["gpu_memory_used_bytes"] == {"near 0": 2**30, "near 1": 2**30}
+    assert told["gpu_temperature_celsius"] == {"near 1": 71.0}
+    assert told["gpu_power_watts"] == {"near 1": 310.5}
     assert told["machine_memory_bytes"] == {"bare": 64 * 2**30, "near": 64 * 2**30}
     assert "machine_disk_bytes" not in told
 
