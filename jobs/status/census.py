@@ -141,11 +141,3 @@ async def _distinct(run: str, database: Database) -> AsyncIterator[Row]:
         after: list[Any] = [("run", run), *((field, key[field]) for field in _KEY)]
         after[-1] = ("turns_empty", key["turns_empty"] + 1)
         cursor = database.jobs.find({"run": run}, fields).hint("status").min(after).max(end).limit(1)
-
-
-async def done_among(ids: Collection[str], database: Database) -> set[str]:
-    """Which of these jobs are DONE."""
-    return {
-        row["_id"]
-        async for row in database.jobs.find({"_id": {"$in": list(ids)}, "status": JobStatus.DONE}, {"_id": 1})
-    }
