@@ -27,7 +27,8 @@ KEYS = {
     "workers": "id host device model state reason slots_used slots waiting tokens_per_s turns_per_s wasted_tokens "
     "beat_age_s doing threads others_cores",
     "runs": "id name suite status reason priority jobs_total jobs turns retries eta_s wait judging_shown "
-    "judging_under_way waves cost_usd cost electricity_usd electricity",
+    "judging_under_way waves cost_usd cost electricity_usd electricity "
+    "costs names",
     "dead": "run model kind count example",
     "nights": "",
     "chores": "process chore about error failures since last_at failing",
