@@ -87,7 +87,13 @@ async def test_users_are_changed_and_removed(visits: Visits, database: Database)
 
 async def test_a_token_is_made_limited_and_revoked(visits: Visits) -> None:
     """Its secret is in the answer alone; it acts on behalf of a user as far as its scopes reach."""
-    asked: dict[str, str | list[str]] = {"name": "ci", "user": "operator", "scope": ["read", "run"], "days": "30", "budget": "2.5"}
+    asked: dict[str, str | list[str]] = {
+        "name": "ci",
+        "user": "operator",
+        "scope": ["read", "run"],
+        "days": "30",
+        "budget": "2.5",
+    }
     async with await visits.acting(Role.ADMIN) as client:
         wrongs: tuple[dict[str, str | list[str]], ...] = (
             {"scope": []},
