@@ -45,6 +45,8 @@ FIELDS: dict[str, Any] = {
     "source": EVIL,
 }
 """What one might try to send with anything."""
+UNKNOWN = {name: value for name, value in FIELDS.items() if name != "rubric"}
+"""What no form of a run knows; of rubrics it knows the names of those that come with Nightjar, and no file."""
 
 
 @pytest.fixture
@@ -68,7 +70,11 @@ async def test_a_run_has_no_such_field(visits: Visits, run: Run) -> None:
             refused = await client.post("/api/runs", json={**body, field: value})
             assert refused.status_code == 400, field
             assert field in refused.text
-        form = as_form({"suite": "tales", "model": "m", "name": "second", **FIELDS})
+        form = as_form({"suite": "tales", "model": "m", "name": "second", **UNKNOWN})
+        refused = await client.post(
+            "/runs/make", content=f"{form}&rubric=%2Fetc%2Fpasswd", headers={"content-type": FORM}
+        )
+        assert (refused.status_code, "no rubric" in refused.text) == (404, True)
         made = await client.post("/runs/make", content=form, headers={"content-type": FORM})
         assert made.status_code == 200, made.text
     second = await Run.find_one({"name": "second"})
@@ -87,7 +93,12 @@ async def test_a_schedule_gets_none(visits: Visits, run: Run, database: Database
         for word in ("edit", "run", "pause", "resume"):
             done = await client.post(f"/schedules/n/{word}", content=form, headers={"content-type": FORM})
             assert done.status_code == 200, done.text
-    changed = await Schedule.get("n")
+        form = as_form({"name": "o", "cron": "30 3 * * *", "suite": "tales", "model": "m", **UNKNOWN})
+        added = await client.post("/schedules/add", content=form, headers={"content-type": FORM})
+        assert added.status_code == 200, added.text
+    other, changed = await Schedule.get("o"), await Schedule.get("n")
+    assert other is not None
+    _says_nothing_of_it(repr(other))
     assert changed is not None
     assert changed.cron == "30 3 * * *"
     _says_nothing_of_it(repr(changed))
