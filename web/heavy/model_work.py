@@ -6,10 +6,11 @@ import asyncio
 import json
 from dataclasses import asdict, replace
 
+from nightjar.config.errors import NightjarError
 from nightjar.config.load_settings import LoadSettings
 from nightjar.jobs.mongo import Database
 from nightjar.web.heavy.folders import settings_in
-from nightjar.workers.library.describe import describe
+from nightjar.workers.library.describe import describe, fitting
 from nightjar.workers.library.find import find_model
 from nightjar.workers.library.fit.curated import curated_list
 from nightjar.workers.library.fit.hardware import room_of, this_machine
@@ -33,6 +34,19 @@ async def write_model(_: Database, places: str, name: str, load: str) -> str:
         return {**detail, "load": entry.load.model_dump(), "path": entry.path.name}
 
     return json.dumps(await asyncio.to_thread(described), default=str)
+
+
+async def write_fits(_: Database, places: str, names: str) -> str:
+    """How each of these models (names as JSON) fits this machine: name -> `Fitting` or `NotFitting`. As JSON."""
+    settings = settings_in(places)
+
+    def fits(name: str) -> dict[str, object]:
+        try:
+            return asdict(fitting(find_model(name, settings)))
+        except NightjarError as error:  # of one file: the others are told all the same
+            return {"fits": False, "reason": str(error)}
+
+    return json.dumps({name: await asyncio.to_thread(fits, name) for name in json.loads(names)})
 
 
 async def write_recommendations(_: Database) -> str:

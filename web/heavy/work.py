@@ -29,7 +29,7 @@ from nightjar.pipeline.search.question import SearchQuestion
 from nightjar.pipeline.search.start import search
 from nightjar.web.heavy.export_work import write_export, write_run_file
 from nightjar.web.heavy.machine_work import write_machine_charts
-from nightjar.web.heavy.model_work import write_hub_search, write_model, write_recommendations
+from nightjar.web.heavy.model_work import write_fits, write_hub_search, write_model, write_recommendations
 from nightjar.web.heavy.suite_work import write_suite
 from nightjar.workers.embedder.client import SmallEmbedder
 from nightjar.workers.embedder.spec import EmbedderSpec
@@ -176,6 +176,7 @@ WORK: Mapping[str, Callable[..., Awaitable[str | bytes]]] = {
     "search": write_answer,
     "duplicates": write_duplicates,
     "model": write_model,
+    "fits": write_fits,
     "recommended": write_recommendations,
     "hub": write_hub_search,
     "suite": write_suite,

@@ -38,6 +38,11 @@ async def find_held(name: str, site: Site) -> Held:
     return found[name]
 
 
+def is_readable(held: Held) -> bool:
+    """Whether its file is here, and says what it is."""
+    return held.path is not None and held.state is not ModelState.FAILED and held.path.exists()
+
+
 def folders_of(site: Site) -> str:
     """The folders that a child process has to know."""
     settings = site.settings
@@ -62,7 +67,7 @@ async def build_model(visit: Visit) -> Sheet:
     """Its facts, its memory and fit, its settings, and what hashing it has found."""
     site = visit.site
     held = await find_held(visit.path["name"], site)
-    readable = held.path is not None and held.state is not ModelState.FAILED and held.path.exists()
+    readable = is_readable(held)
     detail = await look_json(await model_task(held, site), site) if readable else None
     said = () if detail is not None or not readable else (Said(text=COMPUTING),)
     wanted = (await wanted_models(site.database)).get(held.name)

@@ -128,6 +128,11 @@ def _memory(entry: ModelEntry, shape: Shape, context: int) -> MemoryView:
     )
 
 
+def fitting(entry: ModelEntry) -> Fitting | NotFitting:
+    """How the model fits this machine, by the header of its file alone: nothing is hashed. Raises ModelFileError."""
+    return _fit(entry, shape_of(inspect_file(entry.path).metadata), 0)
+
+
 def _fit(entry: ModelEntry, shape: Shape, kept_bytes: int) -> Fitting | NotFitting:
     room = room_of(this_machine())
     try:

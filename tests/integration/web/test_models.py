@@ -20,6 +20,7 @@ from nightjar.workers.library.registry import read_registry
 from tests.gguf_files import write_llama
 from tests.hub import Faults, LocalHub, Repository
 from tests.integration.web.conftest import Visits
+from tests.integration.web.test_costs import table
 from tests.integration.web.test_pages import get
 from tests.workbench import until
 
@@ -68,6 +69,16 @@ async def shown(client: httpx.AsyncClient, path: str, there: str) -> str:
         return text if re.search(there, text) else None
 
     return str(await until(found, within_s=120))
+
+
+async def test_the_list_says_how_models_fit(owner: httpx.AsyncClient, settings: Settings) -> None:
+    """By the headers of their files, without hashing them; one that cannot be read is told by its state."""
+    (settings.models_dir / "broken.gguf").write_bytes(b"GGUF")
+    text = await shown(owner, "/models", "at once")
+    rows = {row[0]: row for row in table(text, "chat-models")[1:]}
+    assert re.match(r"[\d.]+ \w+, \d+ at once [\d.]+ tokens/s to be expected", rows["m"][2])
+    assert "at once" in rows["found"][2]
+    assert rows["broken"][1:3] == [rows["broken"][1], "–"]
 
 
 async def test_a_model_and_its_settings(owner: httpx.AsyncClient, settings: Settings) -> None:
