@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Self
 
+from nightjar.jobs.money.spending import LEDGER_COUNTS
 from nightjar.jobs.mongo import Database, Row
 from nightjar.jobs.remote_models import usd_text
 from nightjar.jobs.states import EVALUATIONS, JobKind, JobStatus
@@ -76,12 +77,8 @@ class KnownCosts:
 
 
 _TOTALS: Row = {
-    "requests": {"$sum": 1},
-    "usd": {"$sum": {"$ifNull": ["$usd", {"$ifNull": ["$reserved_usd", 0]}]}},
+    **LEDGER_COUNTS,
     "reserved_usd": {"$sum": {"$cond": ["$settled", 0, {"$ifNull": ["$reserved_usd", 0]}]}},
-    "unpriced": {"$sum": {"$cond": [{"$eq": [{"$ifNull": ["$reserved_usd", None]}, None]}, 1, 0]}},
-    "estimated": {"$sum": {"$cond": [{"$eq": ["$use.estimated", True]}, 1, 0]}},
-    "open": {"$sum": {"$cond": ["$settled", 0, 1]}},
     "prompt_tokens": {"$sum": {"$ifNull": ["$use.prompt", 0]}},
     "reply_tokens": {"$sum": {"$ifNull": ["$use.reply", 0]}},
 }
