@@ -104,9 +104,9 @@ async def hostile(visits: Visits, run: Run, database: Database) -> Visits:
     return visits
 
 
-def pages() -> list[str]:
-    """Of the table of routes, whatever is added to it."""
-    paths = [route.path for route in ROUTES if route.template is not None]
+def pages(job: str) -> list[str]:
+    """Of the table of routes, whatever is added to it. `job`: one of the run's."""
+    paths = [route.path.replace("{job}", job) for route in ROUTES if route.template is not None]
     for kind, name in NAMED.items():
         known = kind.partition("{")[0] + quote(name)
         paths = [path.replace(kind, known) for path in paths]
@@ -142,12 +142,14 @@ async def whole(client: httpx.AsyncClient, path: str) -> httpx.Response:
     raise AssertionError(f"{path} is never there")
 
 
-async def test_every_page(hostile: Visits) -> None:
+async def test_every_page(hostile: Visits, run: Run, database: Database) -> None:
     """As it is, and with hostile words in its address."""
+    job = await database.jobs.find_one({"run": run.id}, {"_id": 1})
+    assert job is not None
     asked = dict.fromkeys(("q", "tag", "status", "sequence", "label", "text", "run", "name", "only", "days"), MARKUP)
     told = 0
     async with await hostile.owner() as client:
-        for path in pages():
+        for path in pages(job["_id"]):
             for query in ({}, asked):
                 answer = await client.get(path, params=query)
                 assert answer.status_code in (200, 400, 404, 503), f"{path}: {answer.text}"
