@@ -116,7 +116,7 @@ def test_every_page(scheme: Any, browser: Browser, login: dict[str, Any], addres
     for path in PAGES:
         watched.page.set_viewport_size({"width": 1280, "height": 900})
         watched.go(path)
-        watched.page.wait_for_function("!document.body.innerText.includes('being computed')")
+        watched.page.get_by_text("being computed").first.wait_for(state="hidden")
         picture(watched.page, f"{scheme}{path}")
         found = axe.run(watched.page)
         assert found.violations_count == 0, f"{path}: {found.generate_report()}"

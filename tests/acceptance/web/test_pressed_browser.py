@@ -25,7 +25,7 @@ from tests.home import Home, eventually
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium here: apt-get install chromium")
 
 HOSTILE = "<img src=/x onerror='document.title=1'><script>document.title=1</script><b hx-get='/x'>{{7*7}}${7*7}</b>"
-WRITTEN = re.sub(r"([.*+?()\[\]{}|^$\\])", r"\\\1", HOSTILE) + "[a-z ]{1500}"
+WRITTEN = "^" + re.sub(r"([.*+?()\[\]{}|^$\\])", r"\\\1", HOSTILE) + "[a-z ]{1500}"
 """A reply that begins so and goes on for a while."""
 REGISTRY = f"""
 [nightjar-demo]
@@ -157,7 +157,7 @@ def test_a_suite_is_uploaded_its_run_watched_and_labelled(browser: Browser, live
     page.get_by_role("link", name="told").wait_for()
     page.goto(f"{lived.address}/new?suite=told&model=hostile&name=told&repeats=2")
     page.get_by_role("button", name="Make the run").click()
-    page.wait_for_url("**/runs/told")
+    page.get_by_role("heading", name="told", level=1).wait_for()
     page.locator("#writing a").first.click()
     page.wait_for_url("**watch=*")
     only_text(page, "#watched .reply")
@@ -165,12 +165,13 @@ def test_a_suite_is_uploaded_its_run_watched_and_labelled(browser: Browser, live
     eventually(lambda: lived.home.find("runs", name="told", status="DONE"), WITHIN_S)
     watched.go("/runs/told/transcripts")
     only_text(page, "article.talk .reply")
-    page.get_by_label("Label").first.fill("odd")
-    page.get_by_label("Label").first.press("Enter")
+    label = page.locator("article.talk").first.get_by_label("Label")
+    label.fill("odd")
+    label.press("Enter")
     page.locator("article.talk h2 .tag", has_text="odd").first.wait_for()
     for path in ("/runs/told", "/search?q=onerror", "/duplicates", "/runs/told/report", "/trend/told"):
         watched.go(path)
-        page.wait_for_function("!document.body.innerText.includes('being computed')")
+        page.get_by_text("being computed").first.wait_for(state="hidden")
         assert page.locator("main img, main b[hx-get]").count() == 0, path
         assert page.title() != "1"
     [bad] = [each for each in watched.wrong if "400" in each]  # what a browser says of the file that was refused
