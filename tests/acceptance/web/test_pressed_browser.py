@@ -143,7 +143,7 @@ def test_models_side_by_side_are_stopped_by_one_button(browser: Browser, lived: 
 
 
 def test_a_suite_is_uploaded_its_run_watched_and_labelled(browser: Browser, lived: Lived) -> None:
-    """All of it in the browser; the watched text and the transcript are hostile, and text."""
+    """The watched text and the transcript are hostile, and text."""
     watched = lived.open(browser)
     page = watched.page
     watched.go("/suites")
@@ -155,9 +155,8 @@ def test_a_suite_is_uploaded_its_run_watched_and_labelled(browser: Browser, live
     page.get_by_role("button", name="Import it").click()
     told(page, "Imported told, version 1: 1 sequence.")
     page.get_by_role("link", name="told").wait_for()
-    page.goto(f"{lived.address}/new?suite=told&model=hostile&name=told&repeats=2")
-    page.get_by_role("button", name="Make the run").click()
-    page.get_by_role("heading", name="told", level=1).wait_for()
+    lived.home.ok("enqueue", "--suite", "told", "--model", "hostile", "--name", "told", "--repeats", "2")
+    watched.go("/runs/told")
     page.locator("#writing a").first.click()
     page.wait_for_url("**watch=*")
     only_text(page, "#watched .reply")
