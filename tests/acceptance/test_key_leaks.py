@@ -60,7 +60,7 @@ PAGES = (
     "/api/workers",
     "/api/openapi.json",
 )
-FORMATS = ("html", "json", "csv", "markdown", *BUILDERS)
+FORMATS = ("html", "json", "csv", "md", *BUILDERS)
 
 
 def found_in(text: str | bytes) -> list[str]:

@@ -48,10 +48,10 @@ def lived(browser: Browser, hub: LocalHub, tmp_path_factory: pytest.TempPathFact
 
 def make_run(page: Page, lived: Lived, name: str, repeats: int) -> None:
     page.goto(f"{lived.address}/new")
-    page.get_by_label("Suite").select_option("story-starters")
+    page.locator("select[name=suite]").select_option("story-starters")
     page.get_by_label("Models and policies").select_option("nightjar-demo")
     page.get_by_label("At most so many sequences").fill("4")
-    page.get_by_label("Repeats").fill(str(repeats))
+    page.locator("input[name=repeats]").fill(str(repeats))
     page.get_by_label("Name (optional)").fill(name)
     page.get_by_role("button", name="Check it").click()
     page.get_by_text("What would come of it").wait_for()
