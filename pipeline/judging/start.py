@@ -71,37 +71,12 @@ async def check_again(
     )
 
 
-async def start_check(
-    run: Run,
-    judges: Sequence[str],
-    rubric: Mapping[str, Any] | None,
-    database: Database,
-    *,
-    seed: int | None = None,
-    sequences: int = CHECKED_SEQUENCES,
-    known_models: Sequence[str] = (),
-    self_judging: bool = False,
-) -> Run:
-    """Has spoilt replies judged beside real ones (no judges: the run's own). The run's scores stay.
-
-    A DONE run is JUDGING until the check has finished; on an active run it is planned after the other work.
-    Raises UsageError, UnknownNameError, ModelError.
-    """
-    asked = await plan_check(
-        run,
-        judges,
-        rubric,
-        database,
-        seed=seed,
-        sequences=sequences,
-        known_models=known_models,
-        self_judging=self_judging,
-    )
-    return await begin_check(run, asked, database)
-
-
 async def begin_check(run: Run, check: JudgeCheck, database: Database, *, budget: float | None = None) -> Run:
-    """Has the check done. `budget`: the run's, from now on; None: it stays as it is. Raises UsageError."""
+    """Has spoilt replies judged beside real ones. The run's scores stay.
+
+    A DONE run is JUDGING until the check has finished; on an active run it is planned after the other work. `budget`:
+    the run's, from now on; None: it stays as it is. Raises UsageError.
+    """
     change = {"judging.check": check.model_dump(mode="python"), "judging.planned": False}
     more = {} if budget is None else {"budget": budget, "budget_reached": None}
     return await _to_judging(run, change | more, database)
@@ -118,7 +93,7 @@ async def plan_check(
     known_models: Sequence[str] = (),
     self_judging: bool = False,
 ) -> JudgeCheck:
-    """What `start_check` would have done. Raises what it raises."""
+    """The check to begin (no judges: the run's own). Raises UsageError, UnknownNameError, ModelError."""
     run.check_transcripts()
     judges = list(dict.fromkeys(judges or run.judging.judges))
     if run.status not in CHECKABLE:

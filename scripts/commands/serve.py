@@ -124,11 +124,10 @@ async def _serve(listening: Listening, *, beside: tuple[str, ...] | None, open_:
     from nightjar.config.settings import load_settings
     from nightjar.config.stopping import end_signals
     from nightjar.scripts.beside_serve import working_beside
-    from nightjar.scripts.cleanup_apart import cleanup_apart
+    from nightjar.scripts.command_apart import cleanup_apart, prompts_apart
     from nightjar.scripts.doctor.apart import checks_apart
     from nightjar.scripts.enforceable import check_enforceable
     from nightjar.scripts.noting_machine import noting_machine
-    from nightjar.scripts.prompts_apart import prompts_apart
     from nightjar.scripts.publishing_models import publishing_known
     from nightjar.scripts.session import open_session
     from nightjar.web.app import create_app

@@ -24,12 +24,13 @@ from nightjar.pipeline.collect.collector import collect
 from nightjar.pipeline.judging.checkup import Ability
 from nightjar.pipeline.judging.read_results import read_checkups
 from nightjar.pipeline.judging.resistance import Resistance
-from nightjar.pipeline.judging.start import judge_again, start_check
+from nightjar.pipeline.judging.start import judge_again
 from nightjar.pipeline.judging.write_jobs import mark_planned, write_judging
 from nightjar.pipeline.report.data.judges import JudgingReport
 from nightjar.pipeline.report.data.run_report import RunReport
 from nightjar.pipeline.report.page.html import render_html
 from nightjar.workers.engine.fake import Script, ScriptedEngine, scripted_facts
+from tests.integration.judging.checks import start_check
 from tests.workbench import Bench, make_run, opened_bench, until
 
 JUDGE_FILE = "1" * 64

@@ -30,11 +30,12 @@ from nightjar.pipeline.closing.endings import finish_ended
 from nightjar.pipeline.collect.collector import collect
 from nightjar.pipeline.compare.baseline import set_baseline
 from nightjar.pipeline.judging import write_jobs
-from nightjar.pipeline.judging.start import judge_again, start_check
+from nightjar.pipeline.judging.start import judge_again
 from nightjar.pipeline.notify.hooks import parse_hook
 from nightjar.pipeline.report.data.run_report import RunReport
 from tests import factories
 from tests.documents import a_turn, take_judging
+from tests.integration.judging.checks import start_check
 from tests.workbench import Bench, opened_bench
 
 SCALE = {"1": "bad", "2": "fair", "3": "good"}
