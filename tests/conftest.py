@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -61,6 +62,13 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 ROOMS = ("config", "jobs", "pipeline", "workers", "scripts", "web")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _what_is_left_open_is_found_here() -> Iterator[None]:
+    """pytest complains of what a file of tests left open at that file, not at whichever test is next to collect it."""
+    yield
+    gc.collect()
 
 
 @pytest.fixture(autouse=True)

@@ -140,12 +140,13 @@ async def test_what_was_spent(visits: Visits, settings: Settings, database: Data
 
 async def test_what_is_left_of_an_endpoints_month(visits: Visits, settings: Settings, database: Database) -> None:
     register(settings)
-    await spend("a")
-    await spend("b", at=NOW - timedelta(days=40))
+    now = datetime.now(UTC)  # not that of the import: a month may have ended since
+    await spend("a", at=now)
+    await spend("b", at=now - timedelta(days=40))
     async with await visits.owner() as client:
         [row] = table(await get(client, "/costs"), "endpoint-budgets")[1:]
         assert row == ["cloud", "$2.0000", "$0.2000", "$1.8000", "takes requests"]
-        await spend("c", price=None, reserved_usd=None, usd=None)
+        await spend("c", at=now, price=None, reserved_usd=None, usd=None)
         await pause_endpoint("cloud", "HTTP 402: pay first", "w", 60, database)
         text = await get(client, "/costs")
         [row] = table(text, "endpoint-budgets")[1:]
