@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
+
+from pymongo import ASCENDING
 
 from nightjar.jobs.documents import Job, Run
 from nightjar.jobs.mongo import Database, Row
@@ -46,6 +49,15 @@ async def conversation_marks(run: Run, database: Database) -> dict[str, dict[Con
 
 def _digest(text: str) -> bytes:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
+
+
+async def job_ids(query: Mapping[str, Any], order: Sequence[str], database: Database) -> list[str]:
+    """Of the jobs that a query finds, in the order of these fields.
+
+    One look for all of them: a query for words reads every reply, and counting apart would read them once more.
+    """
+    found = database.jobs.find(query, {"_id": 1}).sort([(key, ASCENDING) for key in order])
+    return [row["_id"] async for row in found]
 
 
 async def jobs_by_id(ids: Collection[str]) -> dict[str, Job]:

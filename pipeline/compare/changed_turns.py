@@ -11,7 +11,7 @@ from nightjar.jobs.documents import Job, Run
 from nightjar.jobs.mongo import Database
 from nightjar.jobs.records import TurnRecord
 from nightjar.jobs.status.replies import ConversationKey, ConversationMark, conversation_marks, jobs_by_id
-from nightjar.pipeline.compare.comparison import pair_names
+from nightjar.pipeline.compare.pair_names import pair_names
 from nightjar.pipeline.compare.word_diff import DiffPiece, diff_words
 from nightjar.pipeline.report.page.clip import Clip, clip
 

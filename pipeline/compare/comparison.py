@@ -19,6 +19,7 @@ from nightjar.pipeline.compare.costs import (
     speeds_and_memory,
     unlike_probes,
 )
+from nightjar.pipeline.compare.pair_names import pair_names
 from nightjar.pipeline.compare.versions import apart_notice, scored_apart
 from nightjar.pipeline.judging.verdicts import is_judges
 from nightjar.pipeline.report.data.compared import ComparedSeries, Pair, adjusted_tests, compare_series, judged
@@ -126,15 +127,6 @@ def pair_up(base: Sequence[Side], other: Sequence[Side]) -> list[tuple[Side, Sid
             "Name the models to compare: RUN:MODEL RUN:MODEL."
         )
     return pairs
-
-
-def pair_names(base: Sequence[str], other: Sequence[str], *, same_run: bool) -> list[tuple[str, str]]:
-    """Which contestants of two runs belong together; a run's only one with every other, but not with itself."""
-    if len(base) == len(other) == 1:
-        return [(base[0], other[0])]
-    if len(base) == 1:
-        return [(base[0], name) for name in other if not (same_run and name == base[0])]
-    return [(name, name) for name in base if name in other]
 
 
 def unpaired(base: Sequence[Side], other: Sequence[Side], pairs: Sequence[tuple[Side, Side]]) -> list[str]:

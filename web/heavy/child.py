@@ -7,6 +7,8 @@ that wants too much memory.
 from __future__ import annotations
 
 import asyncio
+import ctypes
+import gc
 import json
 import os
 import resource
@@ -35,7 +37,7 @@ async def _work(answers: Any) -> None:
     from nightjar.config.errors import NightjarError
     from nightjar.jobs.database import Access, connect
     from nightjar.jobs.mongo import DatabaseError
-    from nightjar.web.heavy.work import WORK
+    from nightjar.web.heavy.work import find_work
 
     where = json.loads(sys.stdin.readline())
     async with await connect(SecretStr(where["mongo"]), where["database"], access=Access.READ) as database:
@@ -44,7 +46,7 @@ async def _work(answers: Any) -> None:
             signal.alarm(task["limit_s"])
             answer: dict[str, str | None] = {}
             try:
-                made = await WORK[task["kind"]](database, *task["arguments"])
+                made = await find_work(task["kind"])(database, *task["arguments"])
                 content = made if isinstance(made, bytes) else made.encode("utf-8", "backslashreplace")
                 await asyncio.to_thread(Path(task["file"]).write_bytes, content)
                 answer["error"] = None
@@ -52,6 +54,14 @@ async def _work(answers: Any) -> None:
                 answer |= {"error": cut_error(str(error) or type(error).__name__), "fault": fault_of(error)}
             signal.alarm(0)
             print(json.dumps(answer), file=answers, flush=True)
+            give_memory_back()
+
+
+def give_memory_back() -> None:
+    """What a large task leaves would lie idle until the next: glibc keeps freed memory unless it is asked."""
+    gc.collect()
+    if trim := getattr(ctypes.CDLL(None), "malloc_trim", None):
+        trim(0)
 
 
 def fault_of(error: Exception) -> str | None:

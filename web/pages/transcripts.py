@@ -12,6 +12,7 @@ from nightjar.jobs.labels import label_job
 from nightjar.jobs.lookup import find_run
 from nightjar.jobs.routing.routed import JobRoute
 from nightjar.jobs.states import JobStatus
+from nightjar.jobs.status.replies import job_ids, jobs_by_id
 from nightjar.jobs.status.transcript import ShownScore, ShownTranscript, ShownTurn, read_transcripts, scorers_of
 from nightjar.web.auth.roles import Action
 from nightjar.web.pages.declare import Done, Visit, page, post_action
@@ -95,13 +96,11 @@ async def build_talks(visit: Visit) -> TalksPage:
     run = await find_run(visit.path["name"], database)
     wanted = TalkFilter.of(visit)
     at = page_number(visit.one("page"))
-    found = Job.find(await wanted.query(run, database))
-    found = (
-        found.sort("+sequence", "+repeat", "+routed.asked_as", "+model", "+_id")
-        if wanted.beside
-        else found.sort("+order", "+_id")
-    )
-    total, jobs = await found.count(), await found.skip((at - 1) * EACH).limit(EACH).to_list()
+    order = ("sequence", "repeat", "routed.asked_as", "model", "_id") if wanted.beside else ("order", "_id")
+    ids = await job_ids(await wanted.query(run, database), order, database)
+    total, shown = len(ids), ids[(at - 1) * EACH : at * EACH]
+    by_id = await jobs_by_id(shown)
+    jobs = [by_id[id_] for id_ in shown if id_ in by_id]
     labels = {job.id: tuple(job.labels) for job in jobs}
     talks = [_talk(talk, run, labels[talk.job]) for talk in await read_transcripts(run, jobs, database)]
     first = (at - 1) * EACH + 1

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import json
+import subprocess
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 
 from nightjar.config.errors import NightjarError, QueueFullError
+from nightjar.config.interpreter import PYTHON
 from nightjar.web.heavy import child, pool
 from nightjar.web.heavy.pool import HeavyPool, HeavyTask
+from nightjar.web.heavy.work import WORK, find_work
 
 HANGS = "import time; time.sleep(600)"
 REFUSES = """
@@ -91,3 +95,19 @@ def test_an_error_fits_into_the_line_that_is_read() -> None:
         line = json.dumps({"error": child.cut_error(text)})
         assert len(line) < pool.LONGEST_ANSWER
     assert child.cut_error("short") == "short"
+
+
+@pytest.mark.parametrize("kind", WORK)
+def test_each_task_has_its_function(kind: str) -> None:
+    """They are named by their texts, which no other check reads."""
+    work = find_work(kind)
+    assert inspect.iscoroutinefunction(work)
+    assert work.__name__.startswith("write_")
+
+
+def test_a_task_imports_only_what_it_needs() -> None:
+    """Reading the turns of two runs takes neither the charts' renderer nor scipy, most of a child's memory."""
+    asked = "import sys; from nightjar.web.heavy.work import find_work; find_work('turns-beside'); print(*sys.modules)"
+    loaded = subprocess.run([*PYTHON, "-c", asked], capture_output=True, text=True, check=True).stdout.split()
+    assert "nightjar.web.heavy.turns_work" in loaded
+    assert not {"scipy", "vl_convert", "numpy"} & set(loaded)
