@@ -3,7 +3,8 @@
 const nightjar = (() => {
   const content = document.getElementById("content");
   const said = document.body.dataset;
-  const TOGETHER_MS = 120, APART_MS = 1000, POLL_MS = 2000, ANYWAY_MS = 15000, STILL_MS = 1000, SOON_MS = 60;
+  const TOGETHER_MS = 120, APART_MS = 1000, POLL_MS = 2000, ANYWAY_MS = 15000, SOON_MS = 60;
+  const PRESSED_MS = 1000, ASKED_MS = 15000;
   let open = false, due = 0, waiting = null, seen = null, etag = null, stillUntil = 0;
 
   function again(after) {
@@ -11,8 +12,9 @@ const nightjar = (() => {
     if (document.hidden) { seen = "moved"; return; }
     if (waiting === null) waiting = setTimeout(now, Math.max(after, due - performance.now()));
   }
-  // Nothing moves away from under a button that is being pressed, or around one whose answer is under way, for a second.
-  const still = (yes) => { stillUntil = yes ? performance.now() + STILL_MS : 0; };
+  // Nothing moves away from under a button that is being pressed, for a second; and a page does not load itself anew
+  // while an answer is under way, or while it is led elsewhere by one: that would be lost.
+  const still = (ms) => { stillUntil = ms ? performance.now() + ms : 0; };
   const held = () => performance.now() < stillUntil;
   function now() {
     if (held()) { waiting = setTimeout(now, SOON_MS); return; }
@@ -59,15 +61,11 @@ const nightjar = (() => {
   }
 
   for (const kind of ["pointerdown", "pointerup", "pointercancel"]) {
-    addEventListener(kind, () => still(kind === "pointerdown"), true);
+    addEventListener(kind, () => still(kind === "pointerdown" ? PRESSED_MS : 0), true);
   }
-  document.addEventListener("htmx:before:request", (event) => { if (event.target !== content) still(true); });
-  document.addEventListener("htmx:finally:request", (event) => { if (event.target !== content) still(false); });
-  document.addEventListener("htmx:before:swap", (event) => {
-    if (event.target !== content || !held()) return;
-    event.preventDefault();
-    etag = null;  // what is not shown is sent again
-    setTimeout(() => document.body.dispatchEvent(new CustomEvent("nightjar-changed")), SOON_MS);
+  document.addEventListener("htmx:before:request", (event) => { if (event.target !== content) still(ASKED_MS); });
+  document.addEventListener("htmx:finally:request", (event) => {
+    if (event.target !== content) still(event.detail.ctx.hx?.redirect ? ASKED_MS : 0);
   });
   document.addEventListener("htmx:config:request", (event) => {
     if (event.target !== content) return;
@@ -78,6 +76,12 @@ const nightjar = (() => {
   document.addEventListener("htmx:after:request", (event) => {
     const answer = event.detail.ctx.response;
     if (event.target !== content || !answer || answer.status === 304) return;
+    if (held()) {
+      event.preventDefault();
+      etag = null;  // what is not shown is sent again
+      setTimeout(() => document.body.dispatchEvent(new CustomEvent("nightjar-changed")), SOON_MS);
+      return;
+    }
     etag = answer.status === 200 ? answer.headers.get("etag") : null;  // a problem stands there now: the page is sent again
     if (answer.headers.get("nightjar-live")) content.dataset.live = "";  // something has begun to move
   });

@@ -84,6 +84,40 @@ def test_nothing_moves_under_a_pressed_button(browser: Browser, lived: Lived) ->
     page.context.close()
 
 
+def test_an_answer_that_takes_its_time_arrives(browser: Browser, lived: Lived) -> None:
+    """A page that no longer moves loads itself anew: not before the answer to a button is there, which would be lost."""
+    lived.home.ok("enqueue", "--suite", "slow", "--model", "nightjar-demo", "--name", "late", "--limit", "1")
+    watched = lived.open(browser)
+    watched.go("/runs/late")
+    page = watched.page
+    page.wait_for_selector("body[data-events=open]")
+    pressed: list[bool] = []
+    answered: list[bool] = []
+
+    def answer(route: Route) -> None:
+        if route.request.method == "POST":
+            pressed.append(True)
+            for _ in range(5):
+                page.evaluate("nightjar.again(0)")
+                page.wait_for_timeout(500)
+            answered.append(True)
+        elif not answered:
+            while not pressed:  # asked for before the button is pressed, it is there after that
+                page.wait_for_timeout(50)
+            route.fulfill(headers={"hx-refresh": "true"}, body="")
+            return
+        route.continue_()
+
+    page.route("**/runs/late**", answer)
+    page.evaluate("nightjar.again(0)")
+    page.get_by_role("button", name="Pause", exact=True).click()
+    page.get_by_role("status").get_by_text("late is paused.").wait_for()
+    page.unroute_all()
+    lived.home.ok("run", "cancel", "late")
+    watched.check("the run that was paused late")
+    page.context.close()
+
+
 def test_the_text_of_a_job_is_watched(browser: Browser, lived: Lived) -> None:
     """A run is started, watched and paused in the browser alone."""
     start_worker(lived.home)
