@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -13,7 +14,7 @@ from beanie.odm.utils.encoder import Encoder
 from nightjar.config.errors import RunConflictError, ServiceError, UsageError
 from nightjar.config.version import NIGHTJAR_VERSION
 from nightjar.jobs.closers import Closers
-from nightjar.jobs.documents import Run
+from nightjar.jobs.documents import Run, SequenceRef
 from nightjar.jobs.mongo import Database, DuplicateKeyError
 from nightjar.jobs.search.text_embedder import EmbedderOpener
 from nightjar.jobs.states import RunStatus
@@ -63,9 +64,13 @@ class PlannedRun:
     run: Run
     notes: tuple[str, ...]
     """What is allowed but probably not intended."""
-    turns: int
-    """Of one contestant, once."""
+    sequences: Sequence[SequenceRef]
     suite_imported: bool
+
+    @property
+    def turns(self) -> int:
+        """Of one contestant, once."""
+        return sum(sequence.turns for sequence in self.sequences)
 
 
 async def plan_run(
@@ -98,8 +103,7 @@ async def plan_run(
     notes += await warnings(run, sequences, facts, database)
     notes += await check_endpoints(run, request, sequences, database)
     notes += await electricity_notes(run, sequences, facts, database, usd_per_kwh)
-    turns = sum(sequence.turns for sequence in sequences)
-    return PlannedRun(run=run, notes=tuple(notes), turns=turns, suite_imported=imported)
+    return PlannedRun(run=run, notes=tuple(notes), sequences=sequences, suite_imported=imported)
 
 
 async def enqueue(

@@ -17,8 +17,14 @@ from nightjar.web.openai.schema import read_loosely
 from nightjar.web.pages.declare import Done, Visit, note_action, noting_failure
 from nightjar.web.pages.get_models import do_begin_pull, do_cancel_pull, do_resume_pull
 from nightjar.web.pages.model import do_load_model, do_pin_model, do_unload_model, do_unpin_model
-from nightjar.web.pages.run_actions import do_judge, do_make_baseline
-from nightjar.web.pages.schedules import do_edit_schedule, do_pause_schedule, do_resume_schedule, do_run_schedule
+from nightjar.web.pages.run_actions import do_clear_baseline, do_judge, do_make_baseline
+from nightjar.web.pages.schedules import (
+    do_add_schedule,
+    do_edit_schedule,
+    do_pause_schedule,
+    do_resume_schedule,
+    do_run_schedule,
+)
 from nightjar.web.pages.suite_upload import import_body
 from nightjar.web.routing import Route
 from nightjar.web.site import site_of
@@ -40,6 +46,23 @@ class BaselineRequest(_Asked):
     """What `nightjar baseline set RUN` takes."""
 
     suite: str | None = None
+
+
+class NewScheduleRequest(_Asked):
+    """What `nightjar schedule add` takes, without hooks and gates, which are the command line's alone."""
+
+    name: str
+    cron: str
+    timezone: str = "UTC"
+    suite: str
+    models: Annotated[list[str], Field(min_length=1, serialization_alias="model")]
+    repeats: int | None = None
+    limit: int | None = None
+    seed: int | None = None
+    judges: Annotated[list[str], Field(serialization_alias="judge")] = []
+    deadline: str | None = None
+    overlap: str | None = None
+    missed: str | None = None
 
 
 class ScheduleEdit(_Asked):
@@ -67,9 +90,13 @@ async def import_suite_file(request: Request, file: str = "") -> Response:
     return json_answer(request, {"suite": facts}, status=201 if imported.created else 200)
 
 
+_MAKING = {"/api/pulls": "begin", "/api/schedules": "add"}
+"""What making something is called by the audit."""
+
+
 def _do(path: str, do: Callable[[Visit], Awaitable[Done]], body: type[_Asked] | None = None) -> Route:
     """The audit calls it what it calls the page's: the last word of its address."""
-    word = "begin" if path == "/api/pulls" else path.rpartition("/")[2]
+    word = _MAKING.get(path) or path.rpartition("/")[2]
 
     async def act(request: Request) -> Response:
         path_of = dict(request.path_params)
@@ -87,7 +114,7 @@ def _do(path: str, do: Callable[[Visit], Awaitable[Done]], body: type[_Asked] | 
         return await act(request)
 
     answer: Any = act_on if "{name}" in path else act
-    answer.__name__ = f"{word}_{path.split('/')[2]}"
+    answer.__name__ = f"{word.replace('-', '_')}_{path.split('/')[2]}"
     answer.__doc__ = do.__doc__
     return Route(method="POST", path=path, action=Action.RUN, answer=answer, documented=True, body=body)
 
@@ -111,6 +138,8 @@ ROUTES = (
     Route(method="POST", path="/api/suites", action=Action.RUN, answer=import_suite_file, documented=True, makes=True),
     _do("/api/runs/{name}/judge", do_judge, JudgingRequest),
     _do("/api/runs/{name}/baseline", do_make_baseline, BaselineRequest),
+    _do("/api/runs/{name}/clear-baseline", do_clear_baseline),
+    _do("/api/schedules", do_add_schedule, NewScheduleRequest),
     _do("/api/schedules/{name}/pause", do_pause_schedule),
     _do("/api/schedules/{name}/resume", do_resume_schedule),
     _do("/api/schedules/{name}/run", do_run_schedule),

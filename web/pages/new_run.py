@@ -72,7 +72,7 @@ async def build_new_run(visit: Visit) -> Sheet:
         refused = Said(text=str(error), level="warning")
         return Sheet(title="New run", said=(refused,), sections=(asked_for,))
     said = tuple(Said(text=note, level="warning") for note in planned.notes)
-    outlook, waits = await outlook_rows(planned.run, planned.turns, visit.site)
+    outlook, waits = await outlook_rows(planned, visit.site)
     return Sheet(title="New run", live=waits, said=said, sections=(asked_for, _preflight(visit, planned, outlook)))
 
 

@@ -70,7 +70,7 @@ async def do_make_baseline(visit: Visit) -> Done:
     return Done(said=f"{run.name} is the baseline of {baseline.id}.", about=run.name, details={"suite": baseline.id})
 
 
-async def _clear_baseline(visit: Visit) -> Done:
+async def do_clear_baseline(visit: Visit) -> Done:
     """The run stays; it may be deleted from now on."""
     run = await _run(visit)
     suites = await clear_baselines_of(run.id, visit.site.database)
@@ -96,6 +96,6 @@ ROUTES = (
     post_action("/runs/{name}/retry", Action.RUN, _retry),
     post_action("/runs/{name}/judge", Action.RUN, do_judge),
     post_action("/runs/{name}/baseline", Action.RUN, do_make_baseline),
-    post_action("/runs/{name}/clear-baseline", Action.RUN, _clear_baseline),
+    post_action("/runs/{name}/clear-baseline", Action.RUN, do_clear_baseline),
     post_action("/runs/{name}/remove", Action.REMOVE, _remove),
 )

@@ -143,8 +143,8 @@ async def build_new_schedule(visit: Visit) -> Sheet:
     return Sheet(title="New schedule", sections=(Section(id="asked", heading="When, and what", hint=hint, form=form),))
 
 
-async def _add(visit: Visit) -> Done:
-    """Refused is what enqueuing would refuse now. Hooks and gates are the command line's alone."""
+async def do_add_schedule(visit: Visit) -> Done:
+    """Adds a schedule. Refused is what enqueuing would refuse now; hooks and gates are the command line's alone."""
     from nightjar.pipeline.nights.schedules import add_schedule
     from nightjar.pipeline.nights.ticks import Rules
     from nightjar.pipeline.runs.this_home import this_home
@@ -233,7 +233,7 @@ async def do_edit_schedule(visit: Visit) -> Done:
 ROUTES = (
     page("/schedules", "sheet.html", Sheet, build_schedules),
     page(NEW, "sheet.html", Sheet, build_new_schedule, action=Action.RUN),
-    post_action("/schedules/add", Action.RUN, _add),
+    post_action("/schedules/add", Action.RUN, do_add_schedule),
     page("/schedules/{name}", "sheet.html", Sheet, build_schedule),
     post_action("/schedules/{name}/pause", Action.RUN, do_pause_schedule),
     post_action("/schedules/{name}/resume", Action.RUN, do_resume_schedule),

@@ -85,7 +85,7 @@ def test_nothing_moves_under_a_pressed_button(browser: Browser, lived: Lived) ->
 
 
 def test_an_answer_that_takes_its_time_arrives(browser: Browser, lived: Lived) -> None:
-    """A page that no longer moves loads itself anew: not before the answer to a button is there, which would be lost."""
+    """A page that no longer moves loads itself anew: not before a button has its answer, which would be lost."""
     lived.home.ok("enqueue", "--suite", "slow", "--model", "nightjar-demo", "--name", "late", "--limit", "1")
     watched = lived.open(browser)
     watched.go("/runs/late")

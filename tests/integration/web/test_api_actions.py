@@ -83,6 +83,9 @@ async def test_a_run_is_judged_and_made_a_baseline(visits: Visits, run: Run, dat
         [baseline] = (await client.get("/api/baselines")).json()["baselines"]
         assert (baseline["suite"], baseline["run"], baseline["id"]) == ("tales", "nightly", run.id)
         assert (await client.post("/api/runs/nightly/baseline", json={"suite": "other"})).status_code == 404
+        cleared = await client.post("/api/runs/nightly/clear-baseline")
+        assert cleared.json()["done"]["details"] == {"suites": ["tales"]}
+        assert (await client.get("/api/baselines")).json()["baselines"] == []
         wrongs: list[dict[str, Any]] = [{}, {"judges": []}, {"judges": "judge"}]
         for wrong in (*wrongs, {"judges": ["judge"], "rubric": "/etc/passwd"}):
             assert (await client.post("/api/runs/nightly/judge", json=wrong)).status_code == 400, wrong
@@ -91,8 +94,24 @@ async def test_a_run_is_judged_and_made_a_baseline(visits: Visits, run: Run, dat
     found = await Run.get(run.id)
     assert found is not None
     assert found.status is RunStatus.JUDGING
-    done = [("baseline", True), ("baseline", False), *[("judge", False)] * 4, ("judge", True)]
+    done = [("baseline", True), ("baseline", False), ("clear-baseline", True), *[("judge", False)] * 4, ("judge", True)]
     assert await acts() == [(action, "nightly", well) for action, well in done]
+
+
+async def test_a_schedule_is_added(visits: Visits, run: Run, settings: Settings) -> None:
+    """What a run would be refused for is refused now; what only the command line may give is an unknown field."""
+    settings.models_file.write_text('[m]\npath = "m.gguf"\n')
+    asked = {"name": "n", "cron": "0 2 * * *", "suite": "tales", "models": ["m"], "repeats": 2, "overlap": "skip"}
+    async with await visits.owner() as client:
+        wrongs: list[dict[str, Any]] = [{"cron": "never"}, {"models": []}, {"overlap": "often"}, {"on_finish": ["x"]}]
+        for wrong in (*wrongs, {"repeats": 0}, {"name": "../n"}):
+            assert (await client.post("/api/schedules", json=asked | wrong)).status_code == 400, wrong
+        assert (await client.post("/api/schedules", json=asked | {"suite": "other"})).status_code == 404
+        made = (await client.post("/api/schedules", json=asked)).json()["done"]
+        assert made["details"] == {"cron": "0 2 * * *", "timezone": "UTC", "suite": "tales", "models": ["m"]}
+        shown = (await client.get("/api/schedules/n")).json()["schedule"]
+        assert (shown["enqueue"]["repeats"], shown["overlap"]) == (2, "skip")
+    assert [act[::2] for act in await acts()] == [*[("add", False)] * 7, ("add", True)]
 
 
 async def test_a_schedule_is_read_and_changed(visits: Visits, run: Run, database: Database) -> None:

@@ -17,7 +17,14 @@ from nightjar.web.gate import FORM, OUR_HEADER
 from nightjar.web.routing import action_of
 from tests.integration.web.conftest import HOST, ORIGIN, Visits
 
-NAMES = {"/login": "login", "/logout": "logout", "/api/runs": "make", "/api/suites": "import", "/api/pulls": "begin"}
+NAMES = {
+    "/login": "login",
+    "/logout": "logout",
+    "/api/runs": "make",
+    "/api/schedules": "add",
+    "/api/suites": "import",
+    "/api/pulls": "begin",
+}
 """Of routes whose entry is not called like the end of their path."""
 BODIES = {
     "/api/runs": '{"suite": "other", "models": ["m"]}',

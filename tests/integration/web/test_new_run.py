@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -92,16 +93,12 @@ async def test_it_may_stop_when_it_is_decided_and_be_held_against_a_model(
 
 
 async def test_it_says_how_long_that_takes(visits: Visits, run: Run, database: Database) -> None:
-    """By the last speed that was measured of the file and by replies of before; else that it is not known."""
+    """By the last speed that was measured of the file, and by replies of before, else the longest; or not known."""
     chosen = "/new?suite=tales&model=m&repeats=4&name=second"
     async with await visits.owner() as client:
         text = await get(client, chosen)
         assert "its file is not here" in text or "m.gguf" in text
         assert "not known yet" in text
-        job = await add_turns(database, "Once upon a time.")
-        row = await database.jobs.find_one({"_id": job.id})
-        assert row is not None
-        await database.jobs.insert_many([{**row, "_id": name, "order": 100 + at} for at, name in enumerate("xyz")])
         facts = model_facts("m")
         await publish_model(database, facts, "here")
         probe = SpeedProbe(
@@ -113,7 +110,14 @@ async def test_it_says_how_long_that_takes(visits: Visits, run: Run, database: D
             decode_tokens_per_s=1.0,
         )
         await keep_speed(SpeedKey(digest=facts.digest, machine="here", settings={}), probe, database)
-        assert "about" in await get(client, chosen)
+        assert re.search("at most about [0-9]+ (min|h)", await get(client, chosen))
+        job = await add_turns(database, "Once upon a time.")
+        row = await database.jobs.find_one({"_id": job.id})
+        assert row is not None
+        await database.jobs.insert_many([{**row, "_id": name, "order": 100 + at} for at, name in enumerate("xyz")])
+        text = await get(client, chosen)
+        assert "about" in text
+        assert "at most about" not in text
 
 
 async def test_seed_judges_and_parameters(visits: Visits, run: Run, settings: Settings) -> None:
