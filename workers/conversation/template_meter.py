@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import ItemsView, Iterable, KeysView, ValuesView
 from typing import Any
 
 import jinja2
 from jinja2 import nodes
+from jinja2.runtime import LoopContext, Macro, TemplateReference
 from jinja2.utils import Namespace
 from jinja2.visitor import NodeTransformer
 
@@ -27,6 +28,23 @@ WORK_PER_PAIR = 20
 WORK_PER_CALL = 10
 """Units of work allowed: some templates look at every message for each message (docs/templates.md has the figures)."""
 _LISTS = (list, tuple, set, frozenset)
+_VIEWS = (KeysView, ValuesView, ItemsView)
+_PRINTABLE = (
+    str,
+    int,
+    float,
+    type(None),
+    *_LISTS,
+    *_VIEWS,
+    dict,
+    range,
+    Namespace,
+    jinja2.Undefined,
+    LoopContext,
+    Macro,
+    TemplateReference,
+)
+"""What is printed as itself."""
 
 
 class LimitError(Exception):
@@ -86,11 +104,25 @@ def _digits(item: Any) -> int:
 def _members(item: Any) -> Iterable[Any]:
     if isinstance(item, _LISTS):
         return item
+    if isinstance(item, _VIEWS):
+        return tuple(item)
     if isinstance(item, Namespace):
         return (item._Namespace__attrs,)
     if isinstance(item, dict):
         return (*item.keys(), *item.values())
     return ()
+
+
+def check_printable(value: Any) -> None:
+    """Raises SecurityError for a value whose text says where in memory it lies, such as a function; it was weighed."""
+    level = [value]
+    while level:
+        for item in level:
+            if not isinstance(item, _PRINTABLE):
+                raise jinja2.exceptions.SecurityError(
+                    "it prints a function, a class or an iterator, which have no text"
+                )
+        level = [member for item in level if not isinstance(item, str) for member in _members(item)]
 
 
 class Metering(NodeTransformer):
@@ -142,7 +174,7 @@ class Metering(NodeTransformer):
     def visit_Output(self, node: nodes.Output) -> nodes.Node:
         self.generic_visit(node)
         node.nodes = [
-            child if isinstance(child, nodes.TemplateData) else _metered("nightjar_weigh", child, child)
+            child if isinstance(child, nodes.TemplateData) else _metered("nightjar_print", child, child)
             for child in node.nodes
         ]
         return node

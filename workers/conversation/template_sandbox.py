@@ -16,6 +16,8 @@ how:
   weighed where they are built, so that nothing gets deeper than `MAX_DEPTH`.
 - Nothing is evaluated while a template is compiled, where nothing is counted.
 
+What would print an address of memory (functions, classes, iterators) is refused: it would be another at each rendering.
+
 Filters and the methods of texts are those named here, all of which are metered. Left out on purpose: `random` and
 `lipsum` (no run could be repeated), `encode`, `to_bytes`, `{% autoescape %}`. What gets past all this meets the limits
 of the process that renders (`template_child.py`).
@@ -44,6 +46,7 @@ from nightjar.workers.conversation.template_meter import (
     LimitError,
     Meter,
     Metering,
+    check_printable,
 )
 
 MAX_SOURCE = 100_000
@@ -68,6 +71,8 @@ TEXT_METHODS = frozenset(
 UNSAFE_METHODS = frozenset({"to_bytes", "from_bytes"})
 _WRITTEN = frozenset({"center", "format", "replace", "trim"})
 """Filters that take whatever they get as the text that it prints."""
+_PRINTING = frozenset({"escape", "e", "format", "join", "lower", "string", "title", "upper", "urlencode", "capitalize"})
+"""Filters that make a text of what they get, or of its members."""
 _GATHERING = frozenset({"join", "sum"})
 """Filters and methods whose cost is known only when all that they take together is."""
 
@@ -94,6 +99,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
         del self.globals["lipsum"]
         self.filters["tojson"] = self._guarded("tojson", _tojson)
         self.filters["nightjar_tick"] = jinja2.pass_context(lambda _, cost: self._tick(cost))
+        self.filters["nightjar_print"] = jinja2.pass_context(lambda _, value: self._printed(value))
         self.filters["nightjar_weigh"] = jinja2.pass_context(lambda _, value: self._weighed(value))
         self.filters["nightjar_span"] = jinja2.pass_context(lambda _, value: self._spanned(value))
         self.filters["nightjar_concat"] = jinja2.pass_context(lambda _, parts: self._concat(parts))
@@ -120,6 +126,8 @@ class Sandbox(ImmutableSandboxedEnvironment):
 
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
         size = self.meter.weigh(right) if operator == "%" else 0
+        if operator == "%" and isinstance(left, str):
+            check_printable(right)
         self._expect(growth(operator, left, (right,), size))
         return self._weighed(super().call_binop(context, operator, left, right))
 
@@ -132,6 +140,8 @@ class Sandbox(ImmutableSandboxedEnvironment):
         __self.meter.charge(WORK_PER_CALL)
         size = sum([__self.meter.weigh(value) for value in (owner, *given)])
         subject = owner if isinstance(owner, str) else getattr(getattr(__obj, "__wrapped__", None), "__self__", owner)
+        if name in ("format", "format_map") and isinstance(subject, str):
+            check_printable(given)
         __self._foresee(name, subject, given, size)
         return __self._weighed(super().call(__context, __obj, *args, **kwargs))
 
@@ -145,10 +155,11 @@ class Sandbox(ImmutableSandboxedEnvironment):
         def guarded(*args: Any, **kwargs: Any) -> Any:
             passed, given = args[:before], list(args[before:])
             if given and name in _WRITTEN and not isinstance(given[0], str):
-                self.meter.weigh(given[0])
-                given[0] = str(given[0])
+                given[0] = str(self._printed(given[0]))
             if given and name in _GATHERING:
                 given[0] = self._gathered(given[0])
+            if name in _PRINTING:
+                check_printable(given)
             size = sum([self.meter.weigh(value) for value in (*given, *kwargs.values())])
             if given:
                 named = [kwargs[key] for key in sorted(kwargs, key="old".__ne__)]  # as `replace` takes them
@@ -182,13 +193,18 @@ class Sandbox(ImmutableSandboxedEnvironment):
         self.meter.weigh(value)
         return value
 
+    def _printed(self, value: Any) -> Any:
+        self.meter.weigh(value)
+        check_printable(value)
+        return value
+
     def _spanned(self, value: Any) -> Any:
         if isinstance(value, str | list | tuple):
             self.meter.charge(len(value) >> 4 if isinstance(value, str) else len(value))
         return value
 
     def _concat(self, parts: list[Any]) -> str:
-        self.meter.weigh(parts)
+        self._printed(parts)
         return "".join(map(str, parts))
 
 

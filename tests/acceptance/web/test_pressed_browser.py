@@ -25,7 +25,7 @@ from tests.home import Home, eventually
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium here: apt-get install chromium")
 
 HOSTILE = "<img src=/x onerror='document.title=1'><script>document.title=1</script><b hx-get='/x'>{{7*7}}${7*7}</b>"
-WRITTEN = "^" + re.sub(r"([.*+?()\[\]{}|^$\\])", r"\\\1", HOSTILE) + "[a-z ]{1500}"
+WRITTEN = "^" + re.sub(r"([.*+?()\[\]{}|^$\\])", r"\\\1", HOSTILE) + "[a-z ]{3000}"
 """A reply that begins so and goes on for a while."""
 REGISTRY = f"""
 [nightjar-demo]
@@ -155,9 +155,9 @@ def test_a_suite_is_uploaded_its_run_watched_and_labelled(browser: Browser, live
     page.get_by_role("button", name="Import it").click()
     told(page, "Imported told, version 1: 1 sequence.")
     page.get_by_role("link", name="told").wait_for()
-    lived.home.ok("enqueue", "--suite", "told", "--model", "hostile", "--name", "told", "--repeats", "2")
+    lived.home.ok("enqueue", "--suite", "told", "--model", "hostile", "--name", "told", "--repeats", "4")
     watched.go("/runs/told")
-    page.locator("#writing a").first.click()
+    page.locator("#writing a").last.click()
     page.wait_for_url("**watch=*")
     only_text(page, "#watched .reply")
     picture(page, "hostile-watched")

@@ -188,6 +188,32 @@ def test_what_templates_may_not_reach(source: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "source",
+    [
+        "{{ cycler }}",
+        "{{ cycler('a') }}",
+        "{{ strftime_now }}",
+        "{{ [[range]] }}",  # however deep
+        "{{ {'a': dict}.items() }}",
+        "{{ 'a'.upper }}",
+        "{{ [1] | map('string') }}",  # an iterator
+        "{{ [joiner] | join }}",
+        "{{ namespace | string }}",
+        "{{ 'a' ~ raise_exception }}",
+        "{{ '%s' % [cycler] }}",
+        "{{ '{}'.format(cycler) }}",
+        "{{ '%s' | format(cycler) }}",
+        "{{ cycler | upper }}",
+        "{{ cycler | trim }}",
+    ],
+)
+def test_nothing_prints_where_in_memory_it_lies(source: str) -> None:
+    """Another address at each rendering would be another prompt."""
+    with pytest.raises(TemplateError, match="prints a function, a class or an iterator"):
+        render(source)
+
+
+@pytest.mark.parametrize(
     ("source", "words"),
     [
         ("a\n\n{% if %}", r"does not compile, line 3"),
