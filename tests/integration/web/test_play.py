@@ -198,7 +198,7 @@ async def test_its_streams_count_among_those_of_a_session(visits: Visits, databa
         assert (refused.status_code, refused.headers["retry-after"]) == (429, "30")
         assert (await real.get("/events")).status_code == 429
         await streams.aclose()
-        await until(lambda: not site.feed._streams and not site.tasks, within_s=SOON_S)  # and its jobs are cancelled
+        await until(lambda: not site.feed._streams, within_s=SOON_S)
 
 
 async def until_begun(answer: httpx.Response, *, columns: int) -> AsyncIterator[str]:

@@ -21,6 +21,7 @@ from nightjar.web.routing import Route, mount
 from nightjar.web.run import SILENT_S, listen_at, run_server
 from nightjar.web.site import site_of
 from tests.integration.web.conftest import HOST, Visits
+from tests.workbench import until
 
 HEADERS = {"host": HOST, OUR_HEADER: "1"}
 OPTIONS = ("TCP_KEEPIDLE", "TCP_USER_TIMEOUT")
@@ -63,6 +64,8 @@ async def served(visits: Visits, protocol: type[PatientProtocol] = PatientProtoc
     finally:
         stop.set()
         await asyncio.wait_for(running, SOON_S)
+        site = visits.app.state.site
+        await until(lambda: not site.tasks, within_s=SOON_S)  # replies that nobody hears any more are cancelled
 
 
 async def test_it_ends_though_streams_are_open(visits: Visits) -> None:
