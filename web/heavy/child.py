@@ -17,8 +17,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 MEMORY_BYTES = 3 * 2**30
 """Of data; addresses that are only reserved do not count."""
+LEFT_BYTES = 200 * 2**20
+"""A child that a task leaves larger than this is not kept: the charts' renderer gives nothing back."""
 LONGEST_ERROR = 20_000
 """Characters; a file can have an error in each of its lines."""
 
@@ -37,14 +41,14 @@ async def _work(answers: Any) -> None:
     from nightjar.config.errors import NightjarError
     from nightjar.jobs.database import Access, connect
     from nightjar.jobs.mongo import DatabaseError
-    from nightjar.web.heavy.work import find_work
+    from nightjar.web.heavy.work import HOLDING, find_work
 
     where = json.loads(sys.stdin.readline())
     async with await connect(SecretStr(where["mongo"]), where["database"], access=Access.READ) as database:
         while line := await asyncio.to_thread(sys.stdin.readline):
             task = json.loads(line)
             signal.alarm(task["limit_s"])
-            answer: dict[str, str | None] = {}
+            answer: dict[str, str | bool | None] = {}
             try:
                 made = await find_work(task["kind"])(database, *task["arguments"])
                 content = made if isinstance(made, bytes) else made.encode("utf-8", "backslashreplace")
@@ -53,15 +57,18 @@ async def _work(answers: Any) -> None:
             except (NightjarError, DatabaseError, MemoryError) as error:
                 answer |= {"error": cut_error(str(error) or type(error).__name__), "fault": fault_of(error)}
             signal.alarm(0)
+            left = give_memory_back()
+            answer["last"] = left > LEFT_BYTES and task["kind"] not in HOLDING
             print(json.dumps(answer), file=answers, flush=True)
-            give_memory_back()
 
 
-def give_memory_back() -> None:
-    """What a large task leaves would lie idle until the next: glibc keeps freed memory unless it is asked."""
+def give_memory_back() -> int:
+    """Bytes that are resident after that. What a large task leaves would lie idle until the next: glibc keeps freed
+    memory unless it is asked."""
     gc.collect()
     if trim := getattr(ctypes.CDLL(None), "malloc_trim", None):
         trim(0)
+    return psutil.Process().memory_info().rss
 
 
 def fault_of(error: Exception) -> str | None:

@@ -11,6 +11,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from nightjar.config.ended_child import end_child
 from nightjar.config.errors import NightjarError, QueueFullError, ServiceError, UsageError
@@ -118,7 +119,10 @@ class HeavyPool:
                     f"The {task.kind} took longer than {limit_s} s or too much memory, or failed by a fault of "
                     "ours, which the server's log then has."
                 )
-            self._idle.append(child)
+            if answer.get("last"):
+                await self._end(child)
+            else:
+                self._idle.append(child)
             if answer["error"] is not None:
                 raise _FAULTS.get(answer.get("fault") or "", NightjarError)(answer["error"])
             return Path(name)
@@ -134,7 +138,7 @@ class HeavyPool:
         child.stdin.write(json.dumps({"mongo": url, "database": name}).encode() + b"\n")
         return child
 
-    async def _ask(self, child: asyncio.subprocess.Process, order: dict[str, object]) -> dict[str, str | None] | None:
+    async def _ask(self, child: asyncio.subprocess.Process, order: dict[str, object]) -> dict[str, Any] | None:
         """Its answer; None where it died."""
         assert child.stdin is not None
         assert child.stdout is not None
@@ -142,7 +146,7 @@ class HeavyPool:
             child.stdin.write(json.dumps(order).encode() + b"\n")
             await child.stdin.drain()
             if line := await child.stdout.readline():
-                answer: dict[str, str | None] = json.loads(line)
+                answer: dict[str, Any] = json.loads(line)
                 return answer
         await self._end(child)
         return None

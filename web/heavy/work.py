@@ -29,6 +29,9 @@ WORK: Mapping[str, str] = {
 }
 """By the name of a task, its function in this folder."""
 
+HOLDING = frozenset({"search", "duplicates"})
+"""Tasks that leave a model open for the next one."""
+
 
 def find_work(kind: str) -> HeavyWork:
     """Imports what the task needs. Raises KeyError for a task that there is not."""

@@ -24,6 +24,14 @@ sys.stdin.readline()
 for line in sys.stdin:
     print(json.dumps({"error": "no such run"}), flush=True)
 """
+GROWS = """
+import json, sys
+sys.stdin.readline()
+for line in sys.stdin:
+    task = json.loads(line)
+    open(task["file"], "w").close()
+    print(json.dumps({"error": None, "last": task["arguments"][0] == "1"}), flush=True)
+"""
 DIES = "import sys; sys.stdin.readline(); sys.stdin.readline(); sys.exit(1)"
 
 
@@ -80,6 +88,17 @@ async def test_everybody_who_waits_is_told_why_it_failed(opened: Opened) -> None
         both = await asyncio.gather(*(heavy.look(task(1), patience_s=60) for _ in range(2)), return_exceptions=True)
         assert [(type(error), str(error)) for error in both] == [(NightjarError, "no such run")] * 2
     assert len(heavy._all) == 1
+
+
+async def test_a_child_that_has_grown_is_not_kept(opened: Opened) -> None:
+    """Its result is there; the next task has a child of its own, and that is kept."""
+    heavy = await opened(GROWS)
+    assert await heavy.look(task(1), patience_s=60) is not None
+    assert not heavy._all
+    for number in (2, 3):
+        assert await heavy.look(task(number), patience_s=60) is not None
+        assert heavy._idle == list(heavy._all)
+        assert len(heavy._all) == 1
 
 
 async def test_a_child_that_dies_is_no_slow_one(opened: Opened) -> None:
