@@ -71,7 +71,7 @@ TEXT_METHODS = frozenset(
 UNSAFE_METHODS = frozenset({"to_bytes", "from_bytes"})
 _WRITTEN = frozenset({"center", "format", "replace", "trim"})
 """Filters that take whatever they get as the text that it prints."""
-_PRINTING = frozenset({"escape", "e", "format", "join", "lower", "string", "title", "upper", "urlencode", "capitalize"})
+_PRINTING = frozenset({"escape", "e", "format", "join", "lower", "string", "title", "upper", "capitalize"})
 """Filters that make a text of what they get, or of its members."""
 _GATHERING = frozenset({"join", "sum"})
 """Filters and methods whose cost is known only when all that they take together is."""
