@@ -71,7 +71,7 @@ TEXT_METHODS = frozenset(
 UNSAFE_METHODS = frozenset({"to_bytes", "from_bytes"})
 _WRITTEN = frozenset({"center", "format", "replace", "trim"})
 """Filters that take whatever they get as the text that it prints."""
-_PRINTING = frozenset({"escape", "e", "format", "join", "lower", "string", "title", "upper", "capitalize"})
+_PRINTING = _WRITTEN | frozenset("capitalize e escape join lower safe string title upper".split())
 """Filters that make a text of what they get, or of its members."""
 _GATHERING = frozenset({"join", "sum"})
 """Filters and methods whose cost is known only when all that they take together is."""
@@ -140,7 +140,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
         __self.meter.charge(WORK_PER_CALL)
         size = sum([__self.meter.weigh(value) for value in (owner, *given)])
         subject = owner if isinstance(owner, str) else getattr(getattr(__obj, "__wrapped__", None), "__self__", owner)
-        if name in ("format", "format_map") and isinstance(subject, str):
+        if isinstance(subject, str):
             check_printable(given)
         __self._foresee(name, subject, given, size)
         return __self._weighed(super().call(__context, __obj, *args, **kwargs))
@@ -158,9 +158,9 @@ class Sandbox(ImmutableSandboxedEnvironment):
                 given[0] = str(self._printed(given[0]))
             if given and name in _GATHERING:
                 given[0] = self._gathered(given[0])
-            if name in _PRINTING:
-                check_printable(given)
             size = sum([self.meter.weigh(value) for value in (*given, *kwargs.values())])
+            if name in _PRINTING:
+                check_printable((*given, *kwargs.values()))
             if given:
                 named = [kwargs[key] for key in sorted(kwargs, key="old".__ne__)]  # as `replace` takes them
                 self._foresee(name, given[0], (*given[1:], *named), size)

@@ -205,12 +205,23 @@ def test_what_templates_may_not_reach(source: str) -> None:
         "{{ '%s' | format(cycler) }}",
         "{{ cycler | upper }}",
         "{{ cycler | trim }}",
+        "{{ cycler | safe }}",
+        "{{ 'a' | replace('a', cycler) }}",
+        "{{ ('' | safe).join([cycler]) }}",
+        "{{ ('a' | safe).replace('a', cycler) }}",
     ],
 )
 def test_nothing_prints_where_in_memory_it_lies(source: str) -> None:
     """Another address at each rendering would be another prompt."""
     with pytest.raises(TemplateError, match="prints a function, a class or an iterator"):
         render(source)
+
+
+@pytest.mark.parametrize("printed", ["n", "n | string", "n | safe", "[n] | join", "'a'.join([n])", "'%s' % [n]"])
+def test_what_holds_itself_is_stopped(printed: str) -> None:
+    """Looking through it for what may not be printed would have no end."""
+    with pytest.raises(TemplateError, match="deep"):
+        render("{% set n = namespace() %}{% set n.x = n %}{{ " + printed + " }}")
 
 
 @pytest.mark.parametrize(
