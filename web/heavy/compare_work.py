@@ -27,20 +27,22 @@ class ComparedModels:
 
 async def write_comparison(database: Database, base: str, other: str) -> str:
     """Two runs, model by model, as JSON: a list of `ComparedModels`, and what has no counterpart."""
-    reports = [await collect((await find_run(name, database)).id, database) for name in (base, other)]
-    before, after = (sides(report, None, PairBy.CONTENT) for report in reports)
-    pairs = pair_up(before, after)
-    compared = [asdict(_compared(compare_sides(one, two))) for one, two in pairs]
-    return json.dumps({"compared": compared, "unpaired": list(unpaired(before, after, pairs))})
+    compared, alone = await _compare(database, base, other)
+    return json.dumps({"compared": [asdict(_compared(each)) for each in compared], "unpaired": alone})
 
 
 async def write_comparison_json(database: Database, base: str, other: str) -> str:
     """The same as numbers, as `nightjar compare --json` has them."""
+    compared, alone = await _compare(database, base, other)
+    return json.dumps({"comparisons": [comparison_json(each) for each in compared], "unpaired": alone})
+
+
+async def _compare(database: Database, base: str, other: str) -> tuple[list[Comparison], list[str]]:
+    """Model by model, and the names of those that have no counterpart."""
     reports = [await collect((await find_run(name, database)).id, database) for name in (base, other)]
     before, after = (sides(report, None, PairBy.CONTENT) for report in reports)
     pairs = pair_up(before, after)
-    compared = [comparison_json(compare_sides(one, two)) for one, two in pairs]
-    return json.dumps({"comparisons": compared, "unpaired": list(unpaired(before, after, pairs))})
+    return [compare_sides(one, two) for one, two in pairs], unpaired(before, after, pairs)
 
 
 def _compared(comparison: Comparison) -> ComparedModels:
