@@ -57,17 +57,23 @@ async def _work(answers: Any) -> None:
             except (NightjarError, DatabaseError, MemoryError) as error:
                 answer |= {"error": cut_error(str(error) or type(error).__name__), "fault": fault_of(error)}
             signal.alarm(0)
-            left = give_memory_back()
-            answer["last"] = left > LEFT_BYTES and task["kind"] not in HOLDING
+            if large := _resident() > LEFT_BYTES:
+                give_memory_back()
+            answer["last"] = large and _resident() > LEFT_BYTES and task["kind"] not in HOLDING
             print(json.dumps(answer), file=answers, flush=True)
+            if not large:
+                give_memory_back()  # which takes a while, for which nobody waits now
 
 
-def give_memory_back() -> int:
-    """Bytes that are resident after that. What a large task leaves would lie idle until the next: glibc keeps freed
-    memory unless it is asked."""
+def give_memory_back() -> None:
+    """What a large task leaves would lie idle until the next: glibc keeps freed memory unless it is asked."""
     gc.collect()
     if trim := getattr(ctypes.CDLL(None), "malloc_trim", None):
         trim(0)
+
+
+def _resident() -> int:
+    """Bytes."""
     return psutil.Process().memory_info().rss
 
 
